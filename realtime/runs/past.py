@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from realtime.context.turns import Turn
-from realtime.store.records import Head, PastGeneration, Unfinished
+from realtime.store.records import GoesOn, Head, PastGeneration, Unfinished
 from realtime.store.restored_log import RestoredLog
 from realtime.wire import codec, events
 from realtime.wire.items import ItemStatus, McpCall, McpListTools, OutputItem
@@ -66,6 +66,16 @@ class Past:
     def has_begun(self) -> bool:
         """Return whether it did anything but wait."""
         return b"response.in_progress" in self._types
+
+    @property
+    def entered(self) -> GoesOn | None:
+        """Return what must be stored before anyone reads the log of this attempt; None: nothing, because what was sent
+        comes again. Otherwise what comes could not be told from what was, once this process is gone as well. No
+        engine has it yet, so this attempt does not count.
+        """
+        if self.log.comes_again:
+            return None
+        return GoesOn(attempts=self.attempts - self.has_begun, epoch=self.log.epoch)
 
     @property
     def answered(self) -> list[OutputItem]:

@@ -72,6 +72,7 @@ class Cluster:
         self.door = Door(me, service, self, limits, metrics.strangers)
         service.directory.nodes = self.nodes
         self._draining = self._left = False
+        self._num_lost = 0  # leases
         self._forgetting = Forgetting(service.registry, service.held.stores, membership)
         self._tasks: set[asyncio.Task[None]] = set()
         self._look_now = asyncio.Event()
@@ -133,6 +134,7 @@ class Cluster:
 
     def _on_lost(self) -> None:
         self._metrics.leases_lost.add()
+        self._num_lost += 1
         if not self._draining:
             self._spawn(self._begin_again(), "lease lost")
 
@@ -188,8 +190,10 @@ class Cluster:
         in_own = self.others_serve and not self._serves()
         try:
             while orphans := await self._orphans():
+                num_lost = self._num_lost
                 adopted = [one async for one in self.membership.adopt(orphans, in_own=in_own)]
-                taken = await self._service.restart.take_over(adopted, self._model_name, self._count)
+                owned = self._since(num_lost)
+                taken = await self._service.restart.take_over(adopted, self._model_name, self._count, owned)
                 logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
                 if not adopted:
                     return  # others were faster
@@ -199,6 +203,10 @@ class Cluster:
         except Exception:  # a bug of ours, or something in the store: it is tried again
             self._metrics.sweeps_failed.add()
             logger.exception("what others left was not taken over")
+
+    def _since(self, num_lost: int) -> Callable[[], bool]:
+        """Return a look at whether no lease was lost since then."""
+        return lambda: self._num_lost == num_lost
 
     async def _orphans(self) -> Sequence[str]:
         found = await self.membership.orphans(_MAX_AT_ONCE)

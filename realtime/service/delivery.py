@@ -11,6 +11,8 @@ from realtime.store.event_log import EventLog
 from realtime.store.records import Record
 from realtime.wire.response import Response
 
+from .commits import committed
+
 
 class Delivery:
     """Delivery to readers. `batches`: of the store whose commits readers wait for; None: they wait for nothing."""
@@ -35,6 +37,7 @@ class Delivery:
     async def shown(self, found: Run | Record) -> Response:
         """Return a response as it stands. For a running one: its output so far, once that is committed."""
         if not isinstance(found, Run):
+            await self.settled(found.response_id)
             return found.response
         snapshot, log, tip = found.snapshot, found.committed, found.whole_log.tip
         if log is not None and log.tip < tip:
@@ -42,6 +45,14 @@ class Delivery:
             self._waiting.append((log, tip, reached))
             await reached
         return snapshot
+
+    async def settled(self, response_id: str) -> None:
+        """Return when a response that is over may be shown: when its end is committed. Raises WireError when that is
+        given up.
+        """
+        run = self._runs.get(response_id)
+        if run is not None and run.over:
+            await committed(self._batches)
 
     def lose(self) -> None:
         """Give up what is not committed: it never will be, whatever is committed next. Who waits for it is told."""

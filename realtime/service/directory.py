@@ -146,15 +146,16 @@ class Directory:
             if time.monotonic() >= until:
                 raise node_unavailable(response_id)
             await asyncio.sleep(next(pauses))
-        return await self._home_of_unknown(response_id, nodes)
+        return await self._home_of_unknown(response_id)
 
     async def keeper_of(self, response_id: str) -> OtherNode | None:
         """Return the other node that has to make changes to a response: where it runs, else where it was made, because
         sockets there may hold its turn. Raises WireError.
         """
-        return await self.running_at(response_id) or (
-            self._home(response_id) if response_id not in self._registry.running else None
-        )
+        node = await self.running_at(response_id)
+        if node is not None or self.nodes is None or response_id in self._registry.running:
+            return node
+        return await self._live_home(response_id)
 
     async def check_not_tried(self, claim: Claim | None) -> None:
         """Raises TriedElsewhere if the earlier try of the same request that made this claim runs on another node, or is
@@ -293,12 +294,24 @@ class Directory:
             return True
         return await registry.store.get(response_id, time.time()) is not None
 
-    async def _home_of_unknown(self, response_id: str, nodes: Nodes) -> OtherNode | None:
+    async def _home_of_unknown(self, response_id: str) -> OtherNode | None:
         """Return the home of a response that the store does not know: it may have been begun a moment ago."""
-        home = self._home(response_id)
-        if home is None or await self._registry.store.get(response_id, time.time()) is not None:
+        if self._is_ours(response_id) or await self._registry.store.get(response_id, time.time()) is not None:
             return None
-        return home
+        return await self._live_home(response_id)
+
+    async def _live_home(self, response_id: str) -> OtherNode | None:
+        """Return the other node where a response was made, if it lives. Raises WireError."""
+        membership = self._stores.membership
+        if membership is None or self._is_ours(response_id):
+            return None
+        if self._home(response_id) is None:
+            await membership.look()  # it may have joined since this node last heard of the others
+        return self._home(response_id)
+
+    def _is_ours(self, name: str) -> bool:
+        membership, home = self._stores.membership, home_of(name)
+        return membership is None or home is None or home == membership.node
 
     def _home(self, response_id: str) -> OtherNode | None:
         name, membership = home_of(response_id), self._stores.membership

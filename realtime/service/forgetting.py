@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from realtime.store.base import Stores
 from realtime.store.cluster.membership import HeldElsewhere, Membership, Owner
@@ -19,6 +18,7 @@ from realtime.store.shelves import Place, Span
 from realtime.wire.errors import WireError
 from realtime.wire.ids import home_of
 
+from .commits import committed
 from .forgotten import Forgotten
 from .registry import Registry
 
@@ -96,20 +96,11 @@ class Forgetting:
 
     async def _committed(self) -> None:
         """Wait until what was forgotten is committed. Raises WireError."""
-        batches = self._stores.batches
-        if batches is None:
-            return
-        wanted = batches.collecting
-        done = asyncio.Event()
-        notice: Callable[[], None] = lambda: done.set() if batches.committed >= wanted else None  # noqa: E731
-        batches.on_commit.append(notice)
         try:
             async with asyncio.timeout(_COMMIT_SECONDS):
-                await done.wait()
+                await committed(self._stores.batches)
         except TimeoutError:
             self._stores.check_writable()
-        finally:
-            batches.on_commit.remove(notice)
 
     def _is_here(self, response_id: str) -> bool:
         home = home_of(response_id)

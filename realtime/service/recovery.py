@@ -64,23 +64,23 @@ def end_one(one: Unfinished, store: ResponseStore, settings: ResponseSettings, m
     """End one response."""
     try:
         record, log = _ended(one, settings, model_name, now)
+        store.seal(record, msgspec.structs.replace(log.stored(), restarted_at=one.tip), now)
     except Exception:  # nothing can be told of it, whatever is in the file, and nobody may wait for it
         logger.exception("response not recovered response_id=%s", one.head.response_id)
         store.delete(one.head.response_id)
-    else:
-        store.seal(record, msgspec.structs.replace(log.stored(), restarted_at=one.tip), now)
 
 
 def _ended(unfinished: Unfinished, settings: ResponseSettings, model_name: str, now: float) -> tuple[Record, EventLog]:
     head = unfinished.head
     log = EventLog(
         head.response_id,
-        head.epoch,
+        unfinished.epoch,
         stream_id=head.stream_id,
         max_bytes=settings.max_log_bytes,
         max_entries=settings.max_log_events,
     )
     log.restore(unfinished.events, unfinished.tip)
+    log.earlier = dict(unfinished.earlier)
     if head.stored:
         response = _close(log, unfinished.events)
     else:
@@ -89,7 +89,7 @@ def _ended(unfinished: Unfinished, settings: ResponseSettings, model_name: str, 
     record = Record(
         owner=head.owner,
         response=response,
-        epoch=head.epoch,
+        epoch=log.epoch,
         turn=None,
         continuable=head.stored,
         expires_at=now + (settings.retention_seconds if head.stored else settings.linger_seconds),

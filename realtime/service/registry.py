@@ -9,6 +9,7 @@ bring it back.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 
 from realtime.context.turns import Turn
 from realtime.runs.cutoff import Cutoff
@@ -28,10 +29,14 @@ class Registry:
     store's clock.
     """
 
-    def __init__(self, store: ResponseStore, retention_seconds: float, *, node: str | None = None) -> None:
+    def __init__(
+        self, store: ResponseStore, retention_seconds: float, *, node: str | None = None,
+        settled: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
         """retention_seconds: how long a stored response is kept, for the error when a client continues one that is
-        gone. node: this node's name in a cluster.
+        gone. node: this node's name in a cluster. settled: waits until a response that is over may be read.
         """
+        self._settled = settled
         self.running: dict[str, Run] = {}
         self.store = store
         self._retention_seconds = retention_seconds
@@ -139,6 +144,11 @@ class Registry:
         if len(self.deleted) > _MAX_REMEMBERED:
             self.deleted.popitem(last=False)
 
+    def lose(self) -> None:
+        """Remember no change any more: what of them is committed is in the store, and the rest never will be."""
+        self.deleted.clear()
+        self._cutoffs.clear()
+
     def truncate(self, record: Record, cutoff: Cutoff, now: float) -> None:
         """Replace a record by one that was cut."""
         self.store.replace(record, now)
@@ -197,6 +207,8 @@ class Registry:
 
     async def _replay(self, record: Record, now: float) -> Replay | None:
         """Return the record with its log; None if it went during the look-up."""
+        if self._settled is not None:
+            await self._settled(record.response_id)
         log = await self.store.read(record.response_id, now)
         return Replay(self._cut(record), log) if log is not None and record.response_id not in self.deleted else None
 

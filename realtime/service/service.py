@@ -125,7 +125,9 @@ class Service:
         self._patience = Patience(settings.look_up_seconds)
         self._sweeper = Sweeper(stores.responses.sweep, time.time)
         node = stores.membership.node if stores.membership is not None else None
-        self.registry = Registry(stores.responses, settings.retention_seconds, node=node)
+        self.registry = Registry(
+            stores.responses, settings.retention_seconds, node=node, settled=self._delivery.settled
+        )
         self.queue = Queue(
             settings, scheduling or SchedulingSettings(), self.registry.running, engine, tenant_share, limits_of
         )
@@ -335,6 +337,12 @@ class Service:
         async with self._patience.bound():
             return await self.registry.find_retrievable(principal.tenant, response_id, time.time())
 
+    async def begun(self, source: Source) -> None:
+        """Wait until a response that was created may be told of otherwise than by its events. Raises WireError."""
+        if isinstance(source, Run):
+            async with self._patience.bound():
+                await self._delivery.shown(source)
+
     async def check_exists(self, principal: Principal, response_id: str) -> None:
         """Refuse a response that is another owner's, or is gone. Raises WireError."""
         principal.check_owner()
@@ -411,6 +419,7 @@ class Service:
         work may begin afterwards.
         """
         await lose(list(self.registry.running.values()), self._tasks, self._forget)
+        self.registry.lose()
         self._delivery.lose()
 
     async def shutdown(self, *, leave: bool = False) -> None:
@@ -471,10 +480,14 @@ class Service:
     def _go_on(self, job: Job, serving: Serving, past: Past, ready: Ready) -> Run:
         """Start a response that an earlier process accepted."""
         admitted = self.queue.take(job, accepted=True)
-        committed = self._delivery.log(past.log)
-        run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready, committed)
-        self.registry.place_again(run, past.head.begun_at)
-        self._enter(run, run.start(admitted=admitted))
+        try:
+            committed = self._delivery.log(past.log)
+            run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready, committed)
+            self.registry.place_again(run, past.head.begun_at)
+            self._enter(run, run.start(admitted=admitted))
+        except BaseException:
+            self.queue.give_back(job.response_id, Used())
+            raise
         return run
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:

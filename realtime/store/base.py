@@ -175,12 +175,16 @@ class Batches(Protocol):
         """The number of the newest committed batch."""
 
     @property
+    def given_up(self) -> int:
+        """How often what was not committed was given up: it never will be."""
+
+    @property
     def settled(self) -> bool:
         """Return whether everything is committed."""
 
     @property
     def on_commit(self) -> list[Callable[[], None]]:
-        """A callback, called on the loop after each commit."""
+        """A callback, called on the loop after each commit, and when what is not committed is given up."""
 
 
 class Stores(msgspec.Struct, frozen=True):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from realtime.service.commits import committed
 from realtime.service.delivery import Delivery
+from realtime.store.packed.batches import Batch, Done
+from realtime.store.packed.commits import Commits
 from realtime.wire.errors import ErrorCode, WireError
 from tests.support.responses import Answer
 
@@ -38,3 +42,24 @@ async def test_what_was_given_up_is_not_taken_for_committed() -> None:
     for call in batches.on_commit:
         call()
     assert committed.tip == before
+
+
+async def test_who_waits_for_a_commit_is_told_that_it_never_comes() -> None:
+    commits = Commits(_Never(), 1.0)
+    commits.put(lambda: None)
+    waiting = asyncio.create_task(committed(commits))
+    await asyncio.sleep(0)
+    commits.abandon()
+    with pytest.raises(WireError) as refused:
+        await asyncio.wait_for(waiting, 10)  # guards against hanging only
+    assert refused.value.code is ErrorCode.STORE_UNAVAILABLE
+
+
+class _Never:
+    """An executor that commits nothing."""
+
+    def submit(self, batch: Batch, done: Callable[[Done], None]) -> None:
+        """See Executor."""
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """See Executor."""

@@ -7,6 +7,8 @@ import contextlib
 import json
 import random
 import sqlite3
+import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,15 @@ from realtime.connection.protocol import Connection
 from realtime.connection.readers import Reader, Readers
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import RandomScript, Script, Step, say
+from realtime.runs.run import Run
 from realtime.service.principal import LOCAL
-from realtime.settings.fields import McpServer
+from realtime.service.recovery import end_one
+from realtime.service.registry import Registry
+from realtime.settings.fields import McpServer, Settings
 from realtime.settings.tenants import TenantLimits
+from realtime.store.cursor import resolve
 from realtime.store.packed.journal import decode_chunks, encode_chunks
+from realtime.store.sqlite.stores import bounds_of, open_at_once
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import ConversationRef, OnDisconnect, ReasoningOptions, ResponseCreate
@@ -190,6 +197,115 @@ async def test_what_is_sampled_without_a_seed_goes_on_in_another_epoch(tmp_path:
         assert texts_of(source) == "one two another end of it"
         assert await is_accepted(here, response_id, tip - 1, old)
         assert not await is_accepted(here, response_id, tip, old)
+
+
+async def test_an_epoch_that_was_shown_is_stored_even_if_no_engine_served_in_it(tmp_path: Path) -> None:
+    """A reader that is told of the new epoch while the model loads must find it again after one more death."""
+    path = tmp_path / "store.db"
+    options: dict[str, Any] = {"seeds_are_free": False}
+    response_id, _ = await cut_off(path, say(*WORDS), 3, options)
+    shown: list[tuple[str, int]] = []
+    for _ in range(2):
+        async with house(path, say(*WORDS), start=False, waits=True, **options) as here:
+            [run] = here.runs
+            shown.append((run.log.epoch, run.log.tip))
+            await here.die()
+    async with house(path, say(*WORDS), **options) as here:
+        [run] = here.runs
+        assert len({run.log.epoch, *(epoch for epoch, _ in shown)}) == 3
+        for epoch, tip in shown:
+            assert await is_accepted(here, response_id, tip - 1, epoch)
+            assert not await is_accepted(here, response_id, tip, epoch)
+        await here.finish()
+        assert (await here.find(response_id)).response.recovery == Recovery(kind="prefix_exact", attempts=2)
+
+
+async def test_what_was_left_and_goes_on_as_another_sample_is_told_from_what_comes_after_a_death(
+    tmp_path: Path,
+) -> None:
+    """It was left at a planned end, so nothing was ahead of the store; what its next process sends is."""
+    path = tmp_path / "store.db"
+    options: dict[str, Any] = {"seeds_are_free": False}
+    async with house(path, say(*WORDS), **options) as here:
+        run = await here.create(make_request("hi"))
+        await here.say(3)
+        await here.service.shutdown(leave=True)
+    async with house(path, say("one ", "two ", *"abcd"), waits=True, **options) as here:
+        [run] = here.runs
+        epoch, tip = run.log.epoch, run.log.tip
+        await here.say(3)
+        sent = run.log.tip
+        assert sent > tip + 1
+        await here.die()
+    async with house(path, say("one ", "two ", *"efgh"), **options) as here:
+        assert not await is_accepted(here, run.response_id, sent - 1, epoch)
+        assert await is_accepted(here, run.response_id, tip - 1, epoch)
+
+
+async def test_an_end_is_in_the_epoch_that_the_answer_had_come_to(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    options: dict[str, Any] = {"seeds_are_free": False}
+    response_id, delivered = await cut_off(path, say(*WORDS), 3, options)
+    async with house(path, say(*WORDS[:3], *"another end"), waits=True, **options) as here:
+        [run] = here.runs
+        [(old, tip)] = run.log.earlier.items()
+        epoch = run.log.epoch
+        await here.say(6)
+        here.flush()
+        later = run.log.tip
+        assert later > len(delivered)
+        await here.die()
+    settings = Settings().responses
+    opened = open_at_once(path, bounds_of(settings), waits=False)
+    responses = opened.stores.responses
+    [unfinished] = [one async for one in responses.recover()]
+    end_one(unfinished, responses, settings, "m", time.time())
+    log = await responses.read(response_id, time.time())
+    assert log is not None
+    assert (resolve(log, later - 1, epoch), resolve(log, tip - 1, old)) == (later, tip)
+    with pytest.raises(WireError, match="was restarted"):
+        resolve(log, len(delivered) - 1, old)
+    opened.stores.close()
+
+
+async def test_one_that_can_not_be_entered_ends_and_keeps_nobody_from_going_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    async with house(path, say(*WORDS)) as here:
+        broken, whole = await here.create(make_request()), await here.create(make_request())
+        await here.say(3)
+        here.flush()
+        await here.die()
+    place_again = Registry.place_again
+
+    def fail(self: Registry, run: Run, begun_at: int) -> None:
+        if run.response_id == broken.response_id:
+            raise RuntimeError("a bug of ours")
+        place_again(self, run, begun_at)
+
+    monkeypatch.setattr(Registry, "place_again", fail)
+    async with house(path, say(*WORDS), max_num_seqs=1) as here:
+        await here.finish()
+        assert texts_of(await here.find(whole.response_id)) == "".join(WORDS)
+        error = (await here.find(broken.response_id)).response.error
+        assert error is not None
+        assert error.code == "server_restarted"
+
+
+async def test_what_was_lost_while_it_was_taken_over_is_left_to_whoever_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    response_id, _ = await cut_off(path, say(*WORDS), 3)
+    async with house(path, say(*WORDS), start=False) as here:
+        [run] = here.runs
+        lost = run._past.unfinished  # type: ignore[union-attr]
+        here.service._forget(run)
+        with pytest.raises(WireError) as refused:
+            await here.service.restart.take_over([lost], "m", owned=lambda: False)
+        assert refused.value.code is ErrorCode.STORE_UNAVAILABLE
+        assert not here.runs
+        assert await here.opened.stores.responses.get(response_id, 0.0) is None, "it is not ended either"
+        await here.die()
 
 
 async def is_accepted(here: House, response_id: str, starting_after: int, epoch: str | None) -> bool:
@@ -377,6 +493,27 @@ async def test_readers_may_be_given_only_what_is_stored(tmp_path: Path) -> None:
         rest, [(_, floor)] = readers.read(1 << 20)
         assert floor is None
         assert [*had, *rest] == entries_of(await here.find(run.response_id))
+
+
+async def test_what_is_over_and_not_stored_yet_is_not_shown_to_who_comes_then(tmp_path: Path) -> None:
+    settings = changed(deliver="after_commit")
+    async with house(tmp_path / "store.db", say(*WORDS), settings=settings, waits=True) as here:
+        members: dict[str, Any] = {"request_id": "mine", "on_disconnect": OnDisconnect(policy="continue")}
+        run = await here.create(make_request(**members))
+        here.flush()
+        await here.finish()
+        calls: list[Coroutine[Any, Any, Any]] = [
+            here.service.resume(LOCAL, run.response_id, -1, None),
+            here.service.show(LOCAL, run.response_id),
+            here.service.create(LOCAL, make_request(**members), None, native=True),
+        ]
+        asked = [asyncio.create_task(call) for call in calls]
+        await here.settle()
+        assert not any(one.done() for one in asked), "a crash could lose its end still"
+        here.flush()
+        (source, start), shown, again = await asyncio.gather(*asked)
+        assert (start, source.log.sealed, shown.status) == (0, True, "completed")
+        assert again.response_id == run.response_id
 
 
 DEEP = b'{"type":"response.in_progress","response":{"x":' + b"[" * 100_000

@@ -121,3 +121,17 @@ def test_who_continues_what_is_gone_is_told_how_long_responses_are_kept(seconds:
         at_once(registry.find_turn("t", "resp_0", NOW))
     assert caught.value.message.startswith("Previous response with id 'resp_0' not found. ")
     assert said in caught.value.message
+
+
+async def test_what_is_not_committed_is_not_remembered_as_gone_when_it_is_given_up() -> None:
+    """The store has it still: then this node, too, says so."""
+    registry, run = await kept()
+    record = await registry.store.get(run.response_id, NOW)
+    assert record is not None
+    log = await registry.store.read(run.response_id, NOW)
+    assert log is not None
+    registry.delete(run.response_id)
+    registry.store.seal(record, log, NOW)
+    assert refusal(registry.find("t", run.response_id, NOW)) is ErrorCode.RESPONSE_NOT_FOUND
+    registry.lose()
+    assert await registry.find("t", run.response_id, NOW) is not None

@@ -72,12 +72,13 @@ class Final(msgspec.Struct):
 
 class History(msgspec.Struct):
     """Everything. `strict`: nothing is told that is not stored. `deleted`: and when, if somebody knows that they are.
-    `troubles`: when something was wrong. `finals`: by response and node. `conversed`: when each conversation was begun;
-    `conversations`: its items at each node. `maybe_cut`: nobody knows. `said`: what the model said, by the text that it
-    answered, where it had a seed. `prompts`: what it was given.
+    `troubles`: when something was wrong; `ended`: when a node was, in order. `finals`: by response and node.
+    `conversed`: when each conversation was begun; `conversations`: its items at each node. `maybe_cut`: nobody knows.
+    `said`: what the model said, by the text that it answered, where it had a seed. `prompts`: what it was given.
     """
 
     strict: bool = False
+    ended: list[float] = []
     answers: list[Answer] = []
     readings: list[Reading] = []
     receipts: list[Receipt] = []
@@ -216,12 +217,21 @@ def _once(history: History) -> Iterator[str]:
         firm = [
             one
             for one, at in responses.items()
-            if one not in deleted and not excused(history, at) and not _came_to_nothing(history, one)
+            if one not in deleted
+            and not excused(history, at)
+            and not _came_to_nothing(history, one)
+            and not _went_with_its_node(history, one, at, max(responses.values()))
         ]
         there = [one for one in responses if any(f.status == 200 for f in history.finals.get(one, {}).values())]
         there = [one for one in there if not _came_to_nothing(history, one)]
         if len(firm) > 1 or len(there) > 1:
             yield f"request {request_id} was answered by {responses}"
+
+
+def _went_with_its_node(history: History, response_id: str, at: float, until: float) -> bool:
+    """Return whether it was not to be stored, and a node may have ended since, before it was asked for again."""
+    ends = [*history.ended, *(began for began, _ in history.troubles)]
+    return response_id in history.unstored and any(at - _MOMENT <= ended <= until for ended in ends)
 
 
 def _came_to_nothing(history: History, response_id: str) -> bool:

@@ -140,7 +140,11 @@ async def house(
     settings = msgspec.structs.replace(settings or Settings(), engine="scripted")
     settings = msgspec.structs.replace(settings, vllm=msgspec.structs.replace(settings.vllm, family=family))
     here = House(path, script, settings, waits, options)
-    await here.gateway.recover()
+    recovering = asyncio.create_task(here.gateway.recover())
+    while not recovering.done():
+        await asyncio.sleep(0)
+        here.flush()
+    recovering.result()
     if start:
         await here.supervised.start()
         await until_caught_up(here)

@@ -85,7 +85,10 @@ async def create(call: Call) -> Response:
     source = await created.start(call, request)
     if stream:
         answer: Response = created.stream(call, source)
-    elif request.background or await created.wait_for_end(call, source):
+    elif request.background:
+        await call.gateway.service.begun(source)
+        answer = _answer(source)
+    elif await created.wait_for_end(call, source):
         answer = _answer(source)
     else:
         return Response(status_code=CLIENT_GONE)

@@ -25,7 +25,7 @@ from realtime.store.copied_log import CopiedLog, NotTheSame, State
 from realtime.store.event_log import BelowFloor
 from realtime.store.records import Source
 from realtime.wire.codec import type_of
-from realtime.wire.errors import WireError
+from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.events import TERMINALS
 from realtime.wire.response import Response
 
@@ -225,7 +225,7 @@ class Copy:
             try:
                 upstream = await self._reopen()
             except (WireError, NotTheSame) as error:
-                if isinstance(error, NotTheSame) or not error.spec.retry or time.monotonic() > until:
+                if isinstance(error, NotTheSame) or not _may_pass(error) or time.monotonic() > until:
                     self._fail(error if isinstance(error, WireError) else node_unavailable(self.response_id))
                     return None
             else:
@@ -348,6 +348,11 @@ class _Here:
     def _end(self, why: Over) -> None:
         if not self.over.done():
             self.over.set_result(why)
+
+
+def _may_pass(error: WireError) -> bool:
+    """Return whether asking again may help. A response that went with its process may be created again, and is gone."""
+    return error.spec.retry and error.code is not ErrorCode.SERVER_RESTARTED
 
 
 def _look_at_it(opened: asyncio.Future[Remote]) -> None:

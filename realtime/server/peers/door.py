@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from realtime.observability.instruments import Tally
 from realtime.runs.run import Run
-from realtime.service.directory import TriedElsewhere, node_unavailable
+from realtime.service.directory import RETRY_SECONDS, TriedElsewhere, node_unavailable
 from realtime.service.forgotten import Forgotten
 from realtime.service.service import Service
 from realtime.service.truncations import CutResponse
@@ -222,7 +222,7 @@ class _Guest:
 
     # -- what is asked
 
-    def _take(self, asked: Asked) -> None:
+    def _take(self, asked: Asked | messages.Unknown) -> None:
         match asked:
             case Attend():
                 self._attend(asked)
@@ -230,6 +230,8 @@ class _Guest:
                 self._desk.look()
             case messages.Hello():
                 raise Garbage
+            case messages.Unknown():
+                self._refuse_unknown(asked.number)
             case _ if len(self._calls) >= _MAX_CALLS:
                 text = f"The node answers {_MAX_CALLS} calls at once already: try again later."
                 self._say(messages.refused(asked.number, WireError(ErrorCode.SERVER_IS_OVERLOADED, text)))
@@ -237,6 +239,13 @@ class _Guest:
                 call = asyncio.create_task(self._answer(asked))
                 self._calls.add(call)
                 call.add_done_callback(self._calls.discard)
+
+    def _refuse_unknown(self, number: int | None) -> None:
+        """Refuse what a node of another version asks; what has no answer may be ignored."""
+        if number is not None:
+            text = "The node that has to answer this has another version, which does not know it: try again later."
+            error = WireError(ErrorCode.NODE_UNAVAILABLE, text, retry_after=RETRY_SECONDS)
+            self._say(messages.refused(number, error))
 
     def _work(self, asked: messages.Call) -> Coroutine[Any, Any, Answered]:
         match asked:

@@ -41,6 +41,7 @@ from .messages import (
     Garbage,
     Listed,
     Refused,
+    Unknown,
     Welcome,
     decode_answered,
     encode,
@@ -313,7 +314,7 @@ class _Socket:
                 self._on_lost()
             self._lose()
 
-    def _take(self, message: Answered) -> None:
+    def _take(self, message: Answered | Unknown) -> None:
         match message:
             case Entries(number, first, entries):
                 if (feed := self.feeds.get(number)) is not None:
@@ -327,8 +328,19 @@ class _Socket:
             case Refused():
                 if (answer := self._calls.get(message.number)) is not None and not answer.done():
                     answer.set_exception(error_of(message))
+            case Unknown(number):
+                self._give_up(number)
             case _:
                 raise Garbage
+
+    def _give_up(self, number: int | None) -> None:
+        """End a call, or a follow, whose answer this version does not know."""
+        if number is None:
+            return
+        if (answer := self._calls.get(number)) is not None and not answer.done():
+            answer.set_exception(node_unavailable())
+        elif (feed := self.feeds.pop(number, None)) is not None:
+            feed.end("lost")
 
     def _lose(self) -> None:
         """Note that the connection is gone, and fail everything that waits for it."""
@@ -346,7 +358,7 @@ class _Socket:
             feed.end("lost")
 
 
-async def _receive(connection: ClientConnection) -> Answered:
+async def _receive(connection: ClientConnection) -> Answered | Unknown:
     """Return the one message of a frame. Raises Garbage."""
     frame = await connection.recv()
     messages = decode_answered(frame) if isinstance(frame, bytes) else []

@@ -2,11 +2,16 @@
 
 The node that connects asks (`Asked`), the other answers (`Answered`). The asker numbers its calls, and an answer
 repeats the call's number. A follow has a number too, and its events carry that number until it is over.
+
+Nodes of two versions talk to each other while a cluster is upgraded. What one does not know costs the call and not the
+connection: a message's tag and number come first in every version, and members are only added behind the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -20,6 +25,8 @@ from realtime.store.shelves import Place
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import ResponseCreate, StopKind, Truncation
+
+T = TypeVar("T")
 
 PATH = "/cluster/v1"
 SUBPROTOCOL = "realtime.peer.v1"
@@ -238,11 +245,26 @@ class Forgot(_Message, frozen=True, tag=9):
 
 Answered = Challenge | Welcome | Done | Refused | Began | Entries | Ended | Answer | Listed | Forgot
 
+
+class Unknown(msgspec.Struct, frozen=True):
+    """A message that a node of another version says, or one with a part that this version does not know. It is never
+    sent. `number`: of its call or follow; None: it has none.
+    """
+
+    number: int | None
+
+
 encode = msgspec.msgpack.Encoder().encode
 _decode_asked = msgspec.msgpack.Decoder(list[Asked]).decode
 _decode_answered = msgspec.msgpack.Decoder(list[Answered]).decode
+_decode_one_asked: Callable[[msgspec.Raw], Asked] = msgspec.msgpack.Decoder(Asked).decode
+_decode_one_answered: Callable[[msgspec.Raw], Answered] = msgspec.msgpack.Decoder(Answered).decode
+_decode_each = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_decode_parts = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_decode_number = msgspec.msgpack.Decoder(int).decode
 _encode_json = msgspec.json.Encoder().encode
 _decode_request = msgspec.json.Decoder(ResponseCreate).decode
+_UNDECODABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError, IndexError)
 _CODES = {code.value.code: code for code in ErrorCode}
 
 
@@ -256,20 +278,39 @@ class Garbage(Exception):
     """An error: the bytes received are none of these messages."""
 
 
-def decode_asked(frame: bytes) -> list[Asked]:
+def decode_asked(frame: bytes) -> list[Asked | Unknown]:
     """Return the messages of an asker's frame. Raises Garbage."""
     try:
-        return _decode_asked(frame)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise Garbage from None
+        return [*_decode_asked(frame)]
+    except _UNDECODABLE:
+        return _one_by_one(frame, _decode_one_asked)
 
 
-def decode_answered(frame: bytes) -> list[Answered]:
+def decode_answered(frame: bytes) -> list[Answered | Unknown]:
     """Return the messages of an answering frame. Raises Garbage."""
     try:
-        return _decode_answered(frame)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return [*_decode_answered(frame)]
+    except _UNDECODABLE:
+        return _one_by_one(frame, _decode_one_answered)
+
+
+def _one_by_one(frame: bytes, decode: Callable[[msgspec.Raw], T]) -> list[T | Unknown]:
+    """Return the messages of a frame with some that are not known. Raises Garbage."""
+    try:
+        return [_known_or_not(one, decode) for one in _decode_each(frame)]
+    except _UNDECODABLE:
         raise Garbage from None
+
+
+def _known_or_not(message: msgspec.Raw, decode: Callable[[msgspec.Raw], T]) -> T | Unknown:
+    try:
+        return decode(message)
+    except _UNDECODABLE:
+        parts = _decode_parts(message)
+        _decode_number(parts[0])  # the tag
+        with contextlib.suppress(*_UNDECODABLE):
+            return Unknown(_decode_number(parts[1]))
+        return Unknown(None)
 
 
 def kind_of(asked: Asked) -> str:

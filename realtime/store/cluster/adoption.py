@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 from realtime.context.turns import Turn
 from realtime.store.conversations import Conversation
@@ -33,6 +33,8 @@ _PAGE = 200  # rows of a journal that are read at once
 _MAX_EPOCHS = 10_000
 _MAX_TRIES = 5
 _RETRY_SECONDS = 0.1
+P = ParamSpec("P")
+T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
 _Found = tuple[str, HeadRow, Lease]
 
@@ -109,19 +111,17 @@ class Adoption:
         """Become the owner of orphans, except those in conversations of other live nodes. `in_own`: only of those in
         this node's conversations. Return those that this node got, in the order of the ids. Raises Fenced.
         """
+        own = self.lease
         by_lease: dict[Lease, list[_Found]] = {}
         for found in await self._open(response_ids):
             by_lease.setdefault(found[2], []).append(found)
         got: dict[str, ReadHead] = {}
         for lease, orphans in by_lease.items():
-            if lease == self._lease or not await self._backend.bury(lease):
+            if lease == own or not await self._backend.bury(lease):
                 continue
             chunks = await self._chunks(lease, {row.number for _, row, _ in orphans})
             for orphan in orphans:
-                where = await self._conversation_of(orphan[1])
-                if where is None or (in_own and not where.is_own):
-                    continue
-                read = await self._take(orphan, where, chunks.get(orphan[1].number, []))
+                read = await self._patiently(self._take_one, orphan, chunks.get(orphan[1].number, []), own, in_own)
                 if read is not None:
                     got[orphan[0]] = read
         return [got[one] for one in dict.fromkeys(response_ids) if one in got]
@@ -161,15 +161,20 @@ class Adoption:
         were made but the answer was lost, and Fenced.
         """
         changes = Changes(fence=self.lease, checks=checks, sets=sets, deletes=list(deletes))
-        while True:
-            try:
-                return await self._backend.commit(changes)
-            except Away:
-                await self._sleep(_RETRY_SECONDS)
-                if self._lease != changes.fence:
-                    raise Fenced from None
+        await self._patiently(self._backend.commit, changes)
 
     # -- parts
+
+    async def _patiently(self, call: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:
+        """Repeat a call while the backend is away. Raises Fenced."""
+        lease = self.lease
+        while True:
+            try:
+                return await call(*arguments, **named)
+            except Away:
+                await self._sleep(_RETRY_SECONDS)
+                if self._lease != lease:
+                    raise Fenced from None
 
     async def _open(self, response_ids: Sequence[str]) -> list[_Found]:
         wanted = list(dict.fromkeys(response_ids))
@@ -216,8 +221,34 @@ class Adoption:
             return None
         return _Where({owner: value, there: True}, {owner: mine})
 
-    async def _take(self, orphan: _Found, where: _Where, chunks: list[Chunk]) -> ReadHead | None:
-        """Become the owner of one response. None: another node did, or it is gone."""
+    async def _take_one(self, orphan: _Found, chunks: list[Chunk], own: Lease, in_own: bool) -> ReadHead | None:
+        """Become the owner of one response under this lease, if its conversation allows it. None: another node did, or
+        it is gone. Raises Fenced, also under another lease by now: who asked does not expect the response any more.
+
+        All that can fail comes before the commit: what is owned by a live node and not known to it would never go on.
+        """
+        response_id, row, _ = orphan
+        where = await self._conversation_of(row)
+        if where is None or (in_own and not where.is_own):
+            return None
+        try:
+            head = decode_head(row.body)
+        except ValueError:
+            logger.error("response not adopted, its head is damaged response_id=%s", response_id)
+            return None
+        parent = await self._parent(row.turn)
+        if self.lease != own:
+            raise Fenced
+        number = await self._take(orphan, where, chunks)
+        if number is None:
+            return None
+        past = PastJournal(number, head, parent)
+        for chunk in chunks:
+            past.take(chunk)
+        return past.read()
+
+    async def _take(self, orphan: _Found, where: _Where, chunks: list[Chunk]) -> int | None:
+        """Become the owner of one response, under a new number. None: another node did, or it is gone."""
         response_id, row, old = orphan
         lease, journal = self.lease, self._journal
         assert journal is not None
@@ -236,17 +267,14 @@ class Adoption:
         try:
             await self.commit(checks, sets, [keys.held(old, response_id)])
         except Conflict:
-            there = await self._backend.get([keys.owner(response_id), keys.head(response_id)])
+            there = await self._patiently(self._backend.get, [keys.owner(response_id), keys.head(response_id)])
             if there != [keys.pack_owner(lease), encode(head)]:  # else the answer was lost
                 journal.end(number)
                 return None
         except BaseException:
             journal.end(number)
             raise
-        past = PastJournal(number, decode_head(row.body), await self._parent(row.turn))
-        for chunk in chunks:
-            past.take(chunk)
-        return past.read()
+        return number
 
     async def _parent(self, turn_id: str | None) -> Turn | None:
         try:

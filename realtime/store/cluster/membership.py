@@ -89,7 +89,10 @@ class Membership(Protocol):
         """Return whether this node's lease holds now."""
 
     def peers(self) -> Mapping[str, Peer]:
-        """Return the other live nodes, as of the last renewal."""
+        """Return the other live nodes, as of the last renewal, or the last `look`."""
+
+    async def look(self) -> None:
+        """Look which other nodes live now."""
 
     def announce(self, state: State, num_running: int, tenants: Sequence[TenantPlaces] = ()) -> None:
         """Publish this node's data to the others, with the next renewal."""

@@ -127,6 +127,10 @@ class ClusterNode(Membership):
         """See Membership."""
         return self._peers
 
+    async def look(self) -> None:
+        """See Membership."""
+        self._meet(await self._host.ask(self._backend.leases()))
+
     def announce(self, state: State, num_running: int, tenants: Sequence[TenantPlaces] = ()) -> None:
         """See Membership."""
         self._told = _Told(self._url, state, num_running, tuple(tenants))
@@ -138,7 +142,9 @@ class ClusterNode(Membership):
             reset = await self._host.ask(self._acquire())
             if reset is not None:
                 break
-            if self._committer.trouble is None and self._clock() > patience:
+            if self._committer.trouble is not None:  # what was asked meanwhile may have been granted, to nobody
+                patience = self._clock() + 3 * self._times.live
+            elif self._clock() > patience:
                 raise CannotJoin(
                     f"another server is node {self._name} of this cluster: stop it, or give this one a name of its own "
                     "with --node NAME"
@@ -312,8 +318,11 @@ class ClusterNode(Membership):
         for call in list(self._on_lost):
             call()
 
-    def _see(self, leases: Sequence[LiveLease]) -> None:
+    def _meet(self, leases: Sequence[LiveLease]) -> None:
         self._peers = {one.node: peer_of(one) for one in leases if one.node != self._name}
+
+    def _see(self, leases: Sequence[LiveLease]) -> None:
+        self._meet(leases)
         self._num_beats += 1
         if self._num_beats % TIDY_BEATS == 0 and self.holds():
             self.tidy()

@@ -32,7 +32,7 @@ from realtime.wire.ids import home_of, ids_at
 from realtime.wire.items import InputItem
 
 from .adoption import Adoption
-from .backend import Away, Backend, Denied, Refused
+from .backend import Away, Backend, Denied, Fenced, Refused
 from .committer import Committer
 from .conversation_rows import ConversationRows
 from .facts import Inspectable
@@ -165,7 +165,8 @@ def _turn_ids(committer: Committer) -> Callable[[], str]:
         nonlocal number
         number += 1
         lease = committer.lease
-        assert lease is not None
+        if lease is None:  # lost in the middle of a batch, of which nothing may be committed then
+            raise Fenced
         return f"{lease.node}.{lease.epoch:x}.{number:x}"
 
     return make

@@ -34,6 +34,7 @@ class Commits:
         self._due = False  # a flush is coming
         self.collecting = 1  # the number of the batch that is being collected
         self.committed = 0  # the number of the newest batch that is committed
+        self.given_up = 0
         self.on_done: list[Callable[[Done], None]] = []
         self.on_commit: list[Callable[[], None]] = []
 
@@ -88,8 +89,11 @@ class Commits:
             self._executor.submit(batch, lambda done: None)
 
     def abandon(self) -> None:
-        """Drop what is not committed: it never will be."""
+        """Drop what is not committed: it never will be. Who waits for it learns that."""
         self._batch, self._under_way, self._due = Batch(), None, False
+        self.given_up += 1
+        for call in list(self.on_commit):
+            call()
 
     def _expect_flush(self) -> None:
         self._due = True

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -182,3 +183,19 @@ async def test_who_was_connected_to_has_to_prove_it_too() -> None:
         assert (await resume(two, response_id))["error"]["code"] == "node_unavailable"
         assert not a.cluster.door._guests
         a.engine.step(10)
+
+
+async def test_what_a_newer_node_asks_is_refused_and_the_rest_is_answered(node: Member) -> None:
+    """Its follows must not end with a connection while a cluster is upgraded."""
+    async with knocking(node) as (socket, challenge):
+        await socket.send(messages.encode([hello(challenge)]))
+        await socket.recv()
+        await socket.send(messages.encode([[99, 7, "new"], [98], messages.Settle(8, "resp_x")]))
+        answers: list[Any] = []
+        while len(answers) < 2:
+            frame = await socket.recv()
+            assert isinstance(frame, bytes)
+            answers += messages.decode_answered(frame)
+        refused, done = answers
+        assert (refused.number, refused.code, refused.retry_after is not None) == (7, "node_unavailable", True)
+        assert done == messages.Done(8, "resp_x")

@@ -168,3 +168,20 @@ async def test_who_has_proved_itself_may_say_much() -> None:
         answer = await made.call(lambda number: Settle(number, "resp_a"))
         assert isinstance(answer, Done)
         assert len(answer.response) == 1 << 20
+
+
+async def newer_than_we(socket: ServerConnection) -> None:
+    await prove(socket)
+    await socket.recv()
+    await socket.send(messages.encode([[99, 1, "an answer of a later version"], [98, "and something unasked"]]))
+    await socket.recv()
+    await socket.send(messages.encode([Done(2, "r")]))
+    await socket.wait_closed()
+
+
+async def test_an_answer_that_is_not_known_costs_its_call_and_not_the_connection() -> None:
+    async with linked(newer_than_we) as link:
+        with pytest.raises(WireError) as refused:
+            await link.call(lambda number: messages.Settle(number, "r"))
+        assert refused.value.code is ErrorCode.NODE_UNAVAILABLE
+        assert await link.call(lambda number: messages.Settle(number, "r")) == Done(2, "r")

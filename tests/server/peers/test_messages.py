@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import msgspec
 import pytest
@@ -48,3 +49,19 @@ def test_anything_else_is_garbage(frame: bytes) -> None:
     for decode in (messages.decode_asked, messages.decode_answered):
         with contextlib.suppress(messages.Garbage):
             assert isinstance(decode(frame), list)
+
+
+def test_what_another_version_says_is_told_from_garbage() -> None:
+    """The tag and the number come first in every version."""
+    known = messages.Settle(3, "resp_1")
+    told = [[99, 5, "new"], known, [4, 7, "a member that is not known"], [99], [99, "no number"]]
+    unknown = messages.Unknown
+    assert messages.decode_asked(messages.encode(told)) == [
+        unknown(5), known, unknown(7), unknown(None), unknown(None)
+    ]  # fmt: skip
+    answered = [[99, 5], messages.Done(3, "resp_1")]
+    assert messages.decode_answered(messages.encode(answered)) == [unknown(5), answered[1]]
+    frames: list[Any] = [[["what", 1]], [[]], [5], 5, {}]
+    for frame in frames:
+        with pytest.raises(messages.Garbage):
+            messages.decode_asked(messages.encode(frame))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from realtime.engine.base import TokenChunk
 from realtime.settings.fields import StoreSettings
 from realtime.store.base import Claim
 from realtime.store.cluster import journal_rows, keys
-from realtime.store.cluster.backend import Away, Backend
+from realtime.store.cluster.backend import Away, Backend, Changes, Lease
 from realtime.store.cluster.hosts import AtOnceHost
 from realtime.store.cluster.membership import (
     CannotJoin,
@@ -431,3 +432,72 @@ def test_a_response_is_adopted_with_its_conversation(cluster: Cluster) -> None:
     with pytest.raises(HeldElsewhere):
         at_once(c.stores.conversations.get("t", first.id))
     assert at_once(b.stores.conversations.get("t", first.id)).id == first.id
+
+
+def test_what_was_adopted_is_known_even_if_the_store_goes_away_at_that_moment(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be owned by a node that lives, and never go on."""
+    a, b, backend, away = cluster.node("a"), cluster.node("b"), cluster.backend, [False]
+    parent = Turn("resp_a_0", None, (Message(role="user", content="before"),), ())
+    begin(a, events=2, parent=parent)
+    commit, get = backend.commit, backend.get
+
+    async def commit_and_go(changes: Changes) -> None:
+        await commit(changes)
+        away[0] = True
+
+    async def get_later(names: Sequence[bytes]) -> Sequence[bytes | None]:
+        if away[0]:
+            away[0] = False
+            raise Away("it is away for a moment")
+        return await get(names)
+
+    cluster.later(10, b)
+    monkeypatch.setattr(backend, "commit", commit_and_go)
+    monkeypatch.setattr(backend, "get", get_later)
+    assert [one.tip for one in adopt(b, "resp_a_1")] == [2]
+
+
+def test_nothing_of_a_batch_is_committed_that_lost_its_lease_half_way(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store may still take it, because a node stops some time before its lease is over."""
+    a, backend = cluster.node("a"), cluster.backend
+    begin(a, events=1)
+    before, get = stored(cluster), backend.get
+
+    async def get_and_lose(names: Sequence[bytes]) -> Sequence[bytes | None]:
+        a.committer.end()
+        return await get(names)
+
+    monkeypatch.setattr(backend, "get", get_and_lose)
+    a.commits._due = True  # it waits: both are in one batch
+    a.stores.responses.append("resp_a_1", 1, [event(1)])
+    seal(a)
+    a.commits.flush()
+    assert stored(cluster) == before
+
+
+def test_nothing_is_adopted_under_a_lease_that_nobody_asked_for(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asked has lost everything since, and would not go on with it."""
+    a, b, backend = cluster.node("a"), cluster.node("b"), cluster.backend
+    begin(a, events=2)
+    cluster.later(10, b)
+    range_of, again = backend.range, [True]
+
+    async def lose_and_join(*where: Any, **more: Any) -> Any:
+        if again:
+            again.clear()
+            await backend.release(Lease("b", b.node.epoch))
+            await b.node.beat()
+            await b.node.join()
+        return await range_of(*where, **more)
+
+    monkeypatch.setattr(backend, "range", lose_and_join)
+    with pytest.raises(WireError) as refused:
+        adopt(b, "resp_a_1")
+    assert refused.value.code is ErrorCode.STORE_UNAVAILABLE
+    assert [one.tip for one in adopt(b, "resp_a_1")] == [2]

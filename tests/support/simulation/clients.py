@@ -132,7 +132,9 @@ class Clients:
                 if self._rng.random() < 0.3:
                     code = await self._stream(node, reading)
                 else:
-                    code = reading.refused = await self._resume(node, reading)
+                    knew = reading.epoch is not None
+                    code = await self._resume(node, reading)
+                    reading.refused = code if knew else None
             if code in _TAKEN_BACK:
                 reading.told = code
                 self.codes.add(str(code))
@@ -175,7 +177,7 @@ class Clients:
         path = f"/v1/responses/{reading.response_id}?stream=true&starting_after={reading.next - 1}"
         async with asyncio.timeout(_QUIET_SECONDS):
             status, events = await http.stream(node.port, path)
-        parts = [event async for event in events] if status != 200 else []
+            parts = [event async for event in events] if status != 200 else []
         if status != 200:
             return str(json.loads(b"".join(parts))["error"]["code"])
         while not reading.over:
@@ -187,6 +189,7 @@ class Clients:
             if head["type"] == "error":
                 return str((head.get("error") or head)["code"])
             if "response_id" in head:
+                reading.epoch = None  # that of these events is not told over HTTP
                 self._note(reading, event)
         return None
 

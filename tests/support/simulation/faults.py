@@ -107,6 +107,7 @@ class Faults:
         node.drain()
         await self._last("drain", 0.1)
         await asyncio.wait({node.life}, timeout=60)
+        self._schedule.history.ended.append(self._schedule.world.loop.time())
         self._start_again(node)
         for _ in range(100):
             if self._schedule.nodes[node.name].serves or self._well:

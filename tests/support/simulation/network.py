@@ -172,6 +172,7 @@ class Transport(asyncio.Transport):
         """Be connected."""
         self._protocol = protocol
         protocol.connection_made(self)
+        self._take()
 
     # -- what protocols call
 
@@ -294,7 +295,7 @@ class Transport(asyncio.Transport):
             self.process.soon(self._take)
 
     def _take(self) -> None:
-        while self._arrived and not self._is_paused and not self._over:
+        while self._arrived and self._protocol is not None and not self._is_paused and not self._over:
             what = self._arrived.popleft()
             if what is _RESET:
                 self._end(ConnectionResetError("reset"))

@@ -1,0 +1,42 @@
+"""A copy whose response has lost its node: it is looked for as long as that may help."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from realtime.server.peers.copies import Copy
+from realtime.server.peers.link import Over
+from realtime.service.principal import Principal
+from realtime.service.remote import Remote
+from realtime.store.copied_log import CopiedLog, State
+from realtime.wire.errors import ErrorCode, WireError
+from tests.support.responses import PLENTY, make_response
+
+
+@pytest.mark.parametrize("code", [ErrorCode.SERVER_RESTARTED, ErrorCode.RESPONSE_NOT_FOUND])
+async def test_what_went_with_its_node_is_not_looked_for_any_longer(
+    code: ErrorCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request may be sent again; the response won't come again."""
+    answers = [WireError(ErrorCode.NODE_UNAVAILABLE, "not yet"), WireError(code, "gone")]
+
+    async def reopen(self: Copy) -> None:
+        raise answers.pop(0)
+
+    why: Over = "lost"
+    copies: Any = SimpleNamespace(counts=SimpleNamespace(add=lambda *told: None))
+    copy = Copy(copies, Principal("t"), "resp_1", created=False)
+    log = CopiedLog("resp_1", State("e", 0), max_bytes=PLENTY, max_entries=PLENTY)
+    copy.remote = Remote("t", log, make_response("resp_1"), lambda how, detached: None)
+    monkeypatch.setattr(Copy, "_reopen", reopen)
+    ended = asyncio.create_task(copy._ended.wait())
+    async with asyncio.timeout(20):  # guards against hanging only
+        assert await copy._again(why, ended) is None
+    ended.cancel()
+    assert log.failure is not None
+    assert log.failure.code is code
+    assert not answers
