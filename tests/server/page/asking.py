@@ -14,6 +14,7 @@ from realtime.engine.scripted import Step
 from tests.support.browser import PATIENCE_MS, Browser
 from tests.support.node import JS, find_node
 from tests.support.server import Running
+from tests.support.steps import engine_holds, until
 
 WORDS = [f"word{number} " + ("\n\n" if number % 7 == 6 else "") for number in range(60)]
 CALL = ["<tool_call>", '{"name": "calculate", "arguments": {"expression": "6*7"}}', "</tool_call>"]
@@ -40,6 +41,12 @@ async def ask(page: Page, text: str) -> None:
     await page.locator("#composer[data-ready]").wait_for()
     await page.get_by_role("textbox").last.fill(text)
     await page.keyboard.press("Enter")
+
+
+async def wait_running(page: Page, server: Running) -> None:
+    """Wait until the engine has the answer that the page shows as running, which it does as soon as it has asked."""
+    await expect(page.locator(".answer.is-running")).to_be_visible()
+    await until(lambda: engine_holds(server) > 0, "the request in the engine")
 
 
 async def responses(server: Running) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from tests.server.page.asking import ROOM, WORDS, ask, responses, script, shown, text_of, wait_shown
+from tests.server.page.asking import ROOM, WORDS, ask, responses, script, shown, text_of, wait_running, wait_shown
 from tests.support.browser import Chromium
 from tests.support.long import effort
 from tests.support.server import running
@@ -21,7 +21,7 @@ async def test_a_reload_in_mid_answer_goes_on(browsing: Chromium) -> None:
     async with running(script, tick_seconds=None, max_model_len=ROOM) as server, browsing(server.http) as browser:
         page = await browser.open()
         await ask(page, "a story")
-        await expect(page.locator(".answer.is-running")).to_be_visible()
+        await wait_running(page, server)
         server.engine.step(20)
         await wait_shown(page, "word18")
         address = page.url
@@ -50,7 +50,7 @@ async def test_a_bad_network_does_not_show_in_the_text(browsing: Chromium) -> No
         page = await browser.open()
         await page.keyboard.press("Control+Shift+E")
         await ask(page, "a story")
-        await expect(page.locator(".answer.is-running")).to_be_visible()
+        await wait_running(page, server)
         for step, button in ((10, "#net-cut"), (22, "#net-swallow"), (40, "#net-cut")):
             server.engine.step(step - server.engine.num_ticks)
             await page.locator(button).click()
@@ -76,6 +76,7 @@ async def test_random_moments(browsing: Chromium) -> None:
             await page.keyboard.press("Control+Shift+O")
             await ask(page, f"question {round_}")
             await expect(page.locator(".turn")).to_have_count(1)
+            await wait_running(page, server)
             for _ in range(2):
                 server.engine.step(rng.randrange(25))
                 match rng.choice(["reload", "cut", "cut", "swallow", "at once"]):
@@ -110,7 +111,7 @@ async def test_a_second_tab_shows_it_live_and_can_stop_it(browsing: Chromium) ->
     async with running(script, tick_seconds=None, max_model_len=ROOM) as server, browsing(server.http) as browser:
         first = await browser.open()
         await ask(first, "a story")
-        await expect(first.locator(".answer.is-running")).to_be_visible()
+        await wait_running(first, server)
         server.engine.step(8)
         second = await browser.open()
         await second.get_by_role("link", name="a story").click()
@@ -127,7 +128,7 @@ async def test_a_second_tab_shows_it_live_and_can_stop_it(browsing: Chromium) ->
         await expect(second.get_by_label("Receipt of the cancel")).to_contain_text("tokens_generated")
         await ask(second, "and more")  # the first one learns of it and follows
         await expect(first.locator(".answer")).to_have_count(2)
-        await expect(first.locator(".answer.is-running")).to_be_visible()
+        await wait_running(first, server)
         server.engine.run_until_idle()
         await wait_shown(first, "word59")
         assert len(await responses(server)) == 2

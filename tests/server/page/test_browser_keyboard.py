@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.server.page.asking import ROOM, ask, axe_of, script, violations, wait_shown
+from tests.server.page.asking import ROOM, ask, axe_of, script, violations, wait_running, wait_shown
 from tests.support.browser import Chromium
 from tests.support.server import running
 
@@ -136,7 +136,7 @@ async def test_axe_has_no_complaint_of_any_state(browsing: Chromium) -> None:
             await page.emulate_media(color_scheme=scheme)
             assert await violations(page, axe) == [], f"empty, {scheme}"
         await ask(page, "a story")
-        await expect(page.locator(".answer.is-running")).to_be_visible()
+        await wait_running(page, server)
         server.engine.step(20)
         await wait_shown(page, "word18")
         assert await violations(page, axe) == [], "in mid-answer"

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.server.page.asking import ROOM, WORDS, ask, responses, script, shown, text_of, wait_shown
+from tests.server.page.asking import ROOM, WORDS, ask, responses, script, shown, text_of, wait_running, wait_shown
 from tests.support.browser import Browser, Chromium
 from tests.support.long import effort
 from tests.support.network import Network, network
@@ -91,7 +91,7 @@ async def test_stop_from_the_other_tab_while_the_first_hears_nothing(browsing: C
     ):
         page = await browser.open()
         await ask(page, "question 0")
-        await expect(page.locator(".answer.is-running")).to_be_visible()
+        await wait_running(page, server)
         server.engine.step(12)
         await wait_shown(page, "word9")
         way.swallow()
