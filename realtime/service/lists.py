@@ -85,10 +85,12 @@ class Lists:
             shown[place] = found[place]
         return Listing(shown)
 
-    def place_here(self, principal: Principal, response_id: str) -> Place | None:
-        """Return the place of a response that runs on this node."""
+    async def place_here(self, principal: Principal, response_id: str) -> Place | None:
+        """Return the place of a response that runs on this node. None: it does not, and if it did, the store has it."""
         runs = self._registry.running_of(principal.tenant)
         found = [Place(run.begun_at, response_id) for run in runs if run.response_id == response_id]
+        if not found:
+            await committed(self._stores.batches)
         return found[0] if found else None
 
     def _running(self, runs: Iterable[Run], tenant: str, wanted: Wanted, span: Span) -> dict[Place, Shown]:

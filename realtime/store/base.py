@@ -176,7 +176,7 @@ class Batches(Protocol):
 
     @property
     def given_up(self) -> int:
-        """How often what was not committed was given up: it never will be."""
+        """Return how often uncommitted writes were given up: they never will be committed."""
 
     @property
     def settled(self) -> bool:

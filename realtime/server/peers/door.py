@@ -323,7 +323,7 @@ class _Guest:
         return messages.Listed(asked.number, tuple(found), tuple(map(codec.encode, found.values())), more)
 
     async def _place(self, asked: messages.FindPlace) -> messages.Listed:
-        place = self._service.lists.place_here(asked.who, asked.response_id)
+        place = await self._service.lists.place_here(asked.who, asked.response_id)
         return messages.Listed(asked.number, (place,) if place is not None else ())
 
     # -- what is followed

@@ -63,7 +63,7 @@ class PeerNodes:
     def get(self, name: str, epoch: int | None = None) -> PeerNode | None:
         """See Nodes."""
         peer = self._membership.peers().get(name)
-        if peer is None or (epoch is not None and peer.epoch != epoch):
+        if peer is None or not peer.url or (epoch is not None and peer.epoch != epoch):
             return None
         node = self._nodes.get(name)
         if node is None or (node.peer.epoch, node.peer.url) != (peer.epoch, peer.url):

@@ -34,8 +34,8 @@ def tenant_digest(tenant: str) -> bytes:
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """A live node. url: where the other nodes reach it. num_running: responses that are not over. tenants: whose
-    number of places is limited.
+    """A live node. url: where the other nodes reach it; empty: they ask it for nothing. num_running: responses that are
+    not over. tenants: whose number of places is limited.
     """
 
     node: str
