@@ -84,8 +84,9 @@ class RemoteEngine:
         self._front = front = await self._load_front()
         self._members = Members(self._addresses, self._key, self._remote, self._metrics, self._on_out)
         tokens = front.tokenizer.encode(PROBE_TEXT, add_special_tokens=False)
-        measure = await self._members.first(tokens, front.vocab_size, front.facts)
-        self._max_model_len = min(measure.max_model_len, self._options.max_model_len or measure.max_model_len)
+        limit = self._options.max_model_len
+        measure = await self._members.first(tokens, front.vocab_size, front.facts, limit)
+        self._max_model_len = self._members.max_model_len
         self._grammars.start(front.tokenizer_info)
         self._monitor = asyncio.create_task(self._watch(), name="remote-engines")
         return Loaded(
@@ -99,8 +100,9 @@ class RemoteEngine:
         )
 
     async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
-        """See `Engine.look`."""
-        raise EngineRefused("engines elsewhere take no images")
+        """See `Engine.look`. This node does it, for whichever engine."""
+        front, _ = self._require_alive()
+        return await front.look(prompt_token_ids, views)
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """Submit a generation; see `Engine.submit`. EngineLost: the engines that were asked did not take it, but there
@@ -131,7 +133,7 @@ class RemoteEngine:
             request, params, constraint, sink, front.vocab_size, new_reader=lambda: front.reader(request, params),
             on_failed=self._on_failed, on_surplus=self._begin_abort, on_left=self._on_left,
         )  # fmt: skip
-        generation.keys = keys_of(request.prompt_token_ids, request.cache_salt)
+        generation.keys = keys_of(request.whole_prompt, request.cache_salt)
         return generation
 
     async def abort(self, request_id: str) -> None:
@@ -218,12 +220,13 @@ class RemoteEngine:
         known = member.introduction
         sent = body(
             remote_id,
-            request.prompt_token_ids,
+            request.whole_prompt,
             front.sent(generation.params, constraint, tells_stops=not request.generated),
             salt=request.cache_salt,
             priority=request.priority if known is not None and known.takes_priority else 0,
             reasoning_ended=request.reasoning_ended if constraint is not None else None,
             template_kwargs=request.template_kwargs if constraint is not None else None,
+            features=request.seen.inputs if request.seen is not None else None,
         )
         generation.placed(member, remote_id)
         member.held.add(generation)
