@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.elsewhere import cannot
 from tests.support.process import serve
 from tests.support.server import dial
 from tests.support.steps import begin
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, cannot("leave processes and files here")]
 
 
 @pytest.fixture

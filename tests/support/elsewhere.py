@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from realtime.engine.base import Loaded
 from realtime.engine.options import RemoteOptions
@@ -24,6 +25,22 @@ from realtime.settings.fields import Settings
 from tests.support.vllm_serve import KEY, STARTER, shared, vllm_serving
 
 ELSEWHERE = os.environ.get("TESTS_ENGINE") == "elsewhere"
+
+#: What an engine elsewhere can't do, as docs/engines.md lists it, and its reason for a test that is left out.
+CANNOT = {
+    "take an image in several pieces": "PlaceholderRangeInfo has no `is_embed`",
+    "tell how far a prompt is read": "no event comes before the first token",
+    "tell cached tokens before the end": "only the last event's usage has `prompt_tokens_details`",
+    "tell its times": "PerRequestMetrics has none in the last event",
+    "tell the use of its KV cache": "no member of an answer has it",
+    "give a 20th alternative": "the taken token is one of at most 20",
+    "leave processes and files here": "the server starts none for it",
+}
+
+
+def cannot(name: str) -> pytest.MarkDecorator:
+    """The mark of a test that can't hold for an engine elsewhere."""
+    return pytest.mark.skipif(ELSEWHERE, reason=f"an engine elsewhere can't {name}: {CANNOT[name]}")
 
 
 def key_flags(folder: str) -> list[str]:

@@ -63,7 +63,12 @@ async def introduce(endpoint: Endpoint, tokens: Sequence[int], vocab_size: int) 
     greedy = await probe.run({"temperature": 0.0, "max_tokens": _NUM_TOKENS, "ignore_eos": True})
     goes_on = await probe.goes_on()
     return Introduction(
-        printable(card[0].id[:200]), printable(version.version[:100]), card[0].max_model_len, probe.priority > 0, goes_on, tuple(greedy)
+        printable(card[0].id[:200]),
+        printable(version.version[:100]),
+        card[0].max_model_len,
+        probe.priority > 0,
+        goes_on,
+        tuple(greedy),
     )
 
 
