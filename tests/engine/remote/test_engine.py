@@ -5,9 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
-from realtime.engine.base import EngineDead, EngineError, EngineLost, EngineOverloaded, EngineRefused, FinishReason
+from realtime.engine.base import (
+    EngineDead,
+    EngineError,
+    EngineLost,
+    EngineOverloaded,
+    EngineRefused,
+    FinishReason,
+    Seen,
+)
 from realtime.engine.parsing import Constraint
 from realtime.engine.remote.engine import RemoteEngine
 from realtime.engine.remote.http import Address
@@ -42,6 +51,19 @@ async def test_a_conversation_stays_and_others_spread() -> None:
         for request_id, _ in busy:
             await all_of_them.engine.abort(request_id)
         assert all_of_them.counted("prefix_tokens") == 2 * 128
+
+
+async def test_images_go_wherever_their_request_does() -> None:
+    seen = Seen([1, 2, 2, 2, 3], msgspec.Raw(b'{"mm_hashes":{"image":["k"]}}'))
+    async with token_engines(2) as engines, fleet(engines) as both:
+        await all_serve(both)
+        engines[0].play = [tokens_then(0)]
+        begun = tuple(answer(list(seen.token_ids), 5))
+        sink = await both.run([1, 2, 3], seen=seen, generated=begun)
+        assert [*begun, *sink.token_ids] == answer(list(seen.token_ids), 20)
+        sent = [body for engine in engines for body in engine.generations]
+        assert [one["features"] for one in sent] == [{"mm_hashes": {"image": ["k"]}}] * 2
+        assert [one["token_ids"] for one in sent] == [[1, 2, 2, 2, 3]] * 2
 
 
 BEFORE_ANY = {
