@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,9 +47,9 @@ async def test_what_the_real_one_does_not_tell(elsewhere: Elsewhere) -> None:
     loaded: Loaded = elsewhere.loaded
     client = Client(elsewhere.newest, loaded)
     prompt = "what is 2 + 3? " * 100
+    hot: dict[str, Any] = {"temperature": 2.0, "top_p": 1.0, "top_k": 0, "seed": 3, "ignore_eos": True}
     for _ in range(2):
-        wanted = {"temperature": 2.0, "top_p": 1.0, "top_k": 0, "seed": 3, "num_logprobs": 20, "ignore_eos": True}
-        _, sink = await client.submit(prompt, max_tokens=60, **wanted)
+        _, sink = await client.submit(prompt, max_tokens=60, num_logprobs=20, **hot)
         await sink.first.wait()
         stats = elsewhere.newest.stats()
         assert (stats.kv_cache_usage, stats.prefill) == (0.0, {})
