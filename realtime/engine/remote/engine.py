@@ -51,6 +51,7 @@ log = logging.getLogger("realtime.engine.remote")
 
 _TICK_SECONDS = 0.25
 _ABORT_AGAIN_SECONDS = 0.5
+_MAX_LOST = 1024
 _PLACEMENTS = 2  # engines that a generation is given to of which nothing was heard; it may be what ends them
 
 
@@ -72,6 +73,7 @@ class RemoteEngine:
         self._front: Front | None = None
         self._max_model_len = 0
         self._held: dict[str, Generation] = {}
+        self._lost: dict[str, Member] = {}  # which has lost a generation, until that is submitted again
         self._grammars = grammars or GrammarCompiler(options.grammar_compile_seconds)
         self._dead: asyncio.Future[EngineDead] | None = None
         self._monitor: asyncio.Task[None] | None = None
@@ -191,10 +193,16 @@ class RemoteEngine:
     async def _place(self, generation: Generation) -> None:
         """Submit it to the first engine that takes it. Raises as `submit`."""
         tried: set[Member] = set() if generation.member is None else {generation.member}
+        loser = self._lost.pop(generation.request.request_id, None)
         overloaded: EngineOverloaded | None = None
         while True:
             front, members = self._require_alive()
-            member = members.choose(generation.keys, tried, alike=bool(generation.request.generated))
+            others = tried if loser is None else {*tried, loser}
+            member = members.choose(generation.keys, others, alike=bool(generation.request.generated))
+            if member is None and loser is not None:  # if nobody else can take it, it may try again
+                await members.suspect(loser)
+                loser = None
+                continue
             if member is None:
                 break
             tried.add(member)
@@ -254,9 +262,16 @@ class RemoteEngine:
         if kind == "refused" and generation.constraint is not None and not generation.delivered:
             generation.placing = self._spawn(self._judge(generation, member))
         elif generation.delivered or generation.num_placements >= _PLACEMENTS:
+            self._note_loser(generation, member)
             generation.lose(f"the engine was lost: {why}")
         else:
             generation.placing = self._spawn(self._place_again(generation))
+
+    def _note_loser(self, generation: Generation, member: Member) -> None:
+        """Note who has lost a generation: its prompt leads there again, and a check takes longer than to ask again."""
+        if len(self._lost) >= _MAX_LOST:
+            del self._lost[next(iter(self._lost))]
+        self._lost[generation.request.request_id] = member
 
     async def _judge(self, generation: Generation, member: Member) -> None:
         """Find out why an engine failed a request with a constraint, because vLLM doesn't say. If the engine is

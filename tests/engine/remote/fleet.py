@@ -61,7 +61,7 @@ class Fleet:
         self._count += 1
         sink, seed = Recorder(), members.pop("seed", None)
         request = EngineRequest(
-            request_id=f"r{self._count}",
+            request_id=members.pop("request_id", f"r{self._count}"),
             prompt_token_ids=prompt,
             sampling=Sampling(max_tokens=max_tokens, seed=seed),
             **members,

@@ -119,6 +119,21 @@ async def test_what_was_begun_is_lost_and_goes_on_elsewhere(play: Any, heard: in
         assert sink.token_ids + rest.token_ids == answer(PROMPT, 20)
 
 
+@pytest.mark.parametrize("number", [1, 2])
+async def test_what_an_engine_has_lost_is_given_to_another_if_there_is_one(number: int) -> None:
+    """Its prompt is where it was, and that engine may serve still: a check takes longer than to ask again."""
+    failed = tokens_then(5, chunk(b'data: {"error": {"message": "x", "code": 500}}\n\n'))
+    async with token_engines(number) as engines, fleet(engines) as all_of_them:
+        await all_serve(all_of_them)
+        engines[0].play = [failed]
+        sink = await all_of_them.run(PROMPT, request_id="r")
+        assert isinstance(sink.error, EngineLost)
+        rest = await all_of_them.run(PROMPT, request_id="r", generated=tuple(sink.token_ids))
+        assert sink.token_ids + rest.token_ids == answer(PROMPT, 20)
+        assert [len(engine.generations) for engine in engines] == ([2] if number == 1 else [1, 1])
+        assert all_of_them.engine._lost == {}
+
+
 async def test_what_harms_every_engine_is_given_to_two() -> None:
     async with token_engines(3) as engines, fleet(engines) as three:
         await all_serve(three)
