@@ -10,6 +10,7 @@ import pytest
 
 from realtime.engine.base import EngineError, EngineLost
 from realtime.engine.remote import endpoint
+from realtime.engine.remote.member import Member
 from realtime.engine.remote.wire import Event, Events, Untrue
 from tests.support.token_engine import STREAM, TokenEngine, answer, chunk, event, token_engines, tokens_then
 
@@ -74,6 +75,8 @@ async def test_no_address_and_no_key_is_in_the_log(caplog: pytest.LogCaptureFixt
                 for play in (tokens_then(3), tokens_then(0), tokens_then(3, chunk(b"data: nonsense\n\n"))):
                     engines[0].play = engines[1].play = [play]
                     await both.run(PROMPT)
+                # A socket that is half accepted would leak.
+                await both.until(lambda: not any(one.asked for one in members(both)))
                 await engines[0].vanish()
                 await both.until(lambda: "out" in views(both))
                 shown = caplog.text + str(both.metrics.views)
@@ -101,6 +104,11 @@ async def test_an_engine_that_holds_less_than_is_served_gets_nothing() -> None:
             for number in range(4):
                 await both.run([number] * 5)
             assert engines[1].generations == []
+
+
+def members(fleet: Fleet) -> list[Member]:
+    assert fleet.engine._members is not None
+    return fleet.engine._members.all
 
 
 def views(fleet: Fleet) -> set[str]:
