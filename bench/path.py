@@ -200,6 +200,7 @@ class NullSink:
     can_write = True
     conn = SimpleNamespace(extensions=())
     transport = SimpleNamespace(write=lambda data: None)
+    write_one: Callable[..., None] = FrameProtocol.write_one
     write_text: Callable[..., None] = FrameProtocol.write_text
 
     def close_after_write(self, code: int, reason: str) -> None:

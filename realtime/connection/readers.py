@@ -151,8 +151,20 @@ class Readers:
     def _look_for_only(self) -> None:
         self._only = self._rotation[0] if len(self._rotation) == 1 else None
 
+    def newest(self) -> bytes | None:
+        """Read the one new event of the only response, if it is a delta, as nearly every time. None: call `read`."""
+        reader = self._only
+        if reader is None:
+            return None
+        log = reader.source.log
+        entry, tip = log.newest_delta, log.tip
+        if entry is None or reader.position != tip - 1 or reader.catch_up is not None:
+            return None
+        reader.position = tip
+        return entry
+
     def step(self) -> list[bytes] | None:
-        """Read a step of the only response, if it is an ordinary one, as is nearly always so. None: call `read`."""
+        """Read a step of the only response, if it is an ordinary one. None: call `read`."""
         reader = self._only
         if reader is None or reader.catch_up is not None:
             return None

@@ -49,6 +49,7 @@ from .response_object import echoed_tools
 from .sampling import sampling
 from .serving import Serving
 from .stop_signal import StopSignal
+from .straight_way import StraightWay
 from .usage import TokenUsage
 
 logger = logging.getLogger("realtime.runs")
@@ -72,9 +73,10 @@ class Stages:
     def __init__(
         self, job: Job, serving: Serving, response: Response, life: Life, stopping: StopSignal,
         append: Append, watch: Watch, log: EventLog, note: Callable[[Note], None], past: Past | None = None,
+        straighten: Callable[[Parser], StraightWay | None] | None = None,
     ) -> None:  # fmt: skip
         """`append`: takes the new events. `watch`: gives the trace headers for other servers. `log`, `note`: see
-        GoingOn. `past`: what was made before this process began.
+        GoingOn. `past`: what was made before this process began. `straighten`: see Generation.
         """
         shown = job.shown if past is None else past.shown(job.shown)
         self.assembler = Assembler(ids_of(job.response_id), shown, job.mcp.max_calls if job.mcp is not None else 0)
@@ -88,6 +90,7 @@ class Stages:
         self._life = life
         self._stopping = stopping
         self._append = append
+        self._straighten = straighten
         self._note = note
         self._past = past
         self.replaying = False  # what comes now was made before
@@ -228,6 +231,7 @@ class Stages:
         collector.
         """
         mcp, self._mcp, self._generation, self._append = self._mcp, None, None, _refuse
+        self._straighten = None
         self._past, self._note = None, _note_nothing
         self.going_on.close()
         if mcp is not None:
@@ -429,7 +433,7 @@ class Stages:
         generation = Generation(
             serving, request, parser, self.usage.latest, self._stopping,
             read=self.assembler.feed, keep=self._append, at_safe_point=self.end_if_safe,
-            stops=StopStrings.of(job.request.stop),
+            stops=StopStrings.of(job.request.stop), straighten=self._straighten,
         )  # fmt: skip
         return generation, wishes
 

@@ -143,6 +143,11 @@ class _Socket(MemorySocket):
 
     num_written = 0
     last = b""
+    can_write = True
+
+    def write_one(self, payload: bytes) -> None:
+        self.num_written += 1
+        FrameProtocol.write_one(self, payload)  # type: ignore[arg-type]
 
     def write_text(self, payloads: Any) -> None:
         self.num_written += len(payloads)
