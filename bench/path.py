@@ -30,7 +30,7 @@ from realtime.runs.response_object import new_response
 from realtime.server.flusher import Pace
 from realtime.server.large_messages import LargeMessages
 from realtime.server.websocket import WebSocketShell
-from realtime.server.websocket_transport import FrameProtocol
+from realtime.server.websocket_transport import HEADERS, FrameProtocol
 from realtime.service.principal import Principal
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
@@ -200,6 +200,7 @@ class NullSink:
     can_write = True
     conn = SimpleNamespace(extensions=())
     transport = SimpleNamespace(write=lambda data: None)
+    _headers = HEADERS
     write_one: Callable[..., None] = FrameProtocol.write_one
     write_text: Callable[..., None] = FrameProtocol.write_text
 

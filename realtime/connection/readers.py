@@ -29,10 +29,11 @@ class Reader:
     reader that takes deltas merged.
     """
 
-    __slots__ = ("answers", "catch_up", "lane", "position", "processed", "request", "source")
+    __slots__ = ("answers", "catch_up", "lane", "log", "position", "processed", "request", "source")
 
     def __init__(self, source: Source, position: int, lane: Lane | None, request: ResponseCreate | None) -> None:
         self.source = source
+        self.log = source.log
         self.position = position
         self.lane = lane
         self.request = request
@@ -48,7 +49,7 @@ class Reader:
 
     def read_merged(self, catch_up: CatchUp, max_events: int) -> tuple[list[bytes], list[bytes]]:
         """Return the next entries as they are in the log, and in the form that is passed on. Raises BelowFloor."""
-        log, first = self.source.log, self.position
+        log, first = self.log, self.position
         if first < log.floor and log.abridged is not None:
             out, self.position = catch_up.take_abridged(log, first)
             return out, out
@@ -100,7 +101,7 @@ class Readers:
     def behind(self) -> bool:
         """Return whether some log has more than was read of it."""
         for reader in self._rotation:  # noqa: SIM110 - on the path of every token
-            if reader.position < reader.source.log.tip:
+            if reader.position < reader.log.tip:
                 return True
         return False
 
@@ -108,7 +109,7 @@ class Readers:
     def may_wait(self) -> bool:
         """Return whether there are only deltas to read that continue one the client already has."""
         for reader in self._rotation:
-            log = reader.source.log
+            log = reader.log
             behind = reader.position < log.tip
             if behind and (reader.catch_up is not None or reader.position <= log.milestone + 1):
                 return False
@@ -156,11 +157,11 @@ class Readers:
         reader = self._only
         if reader is None:
             return None
-        log = reader.source.log
-        entry, tip = log.newest_delta, log.tip
-        if entry is None or reader.position != tip - 1 or reader.catch_up is not None:
+        log = reader.log
+        entry, following = log.newest_delta, reader.position + 1
+        if entry is None or log.tip != following or reader.catch_up is not None:
             return None
-        reader.position = tip
+        reader.position = following
         return entry
 
     def step(self) -> list[bytes] | None:
@@ -168,7 +169,7 @@ class Readers:
         reader = self._only
         if reader is None or reader.catch_up is not None:
             return None
-        log, position = reader.source.log, reader.position
+        log, position = reader.log, reader.position
         tip = log.tip
         if log.floor <= position < tip < position + _QUANTUM and not log.sealed:
             reader.position = tip
@@ -189,7 +190,7 @@ class Readers:
             for _ in range(len(self._rotation)):
                 reader = self._rotation.pop(0)
                 self._rotation.append(reader)
-                log, catch_up = reader.source.log, reader.catch_up
+                log, catch_up = reader.log, reader.catch_up
                 try:
                     if catch_up is None:
                         chunk = passed_on = log.read(reader.position, _QUANTUM)

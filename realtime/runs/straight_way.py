@@ -47,7 +47,7 @@ class StraightWay:
         self._stopping = stopping
         self._log = log
         self._response_id = log.response_id
-        self._write = journal.append
+        self._write = journal.append if journal.has_journals else None
         self._token_ids = usage.latest.token_ids
         self._num_before = usage.earlier.num_output
         self._note_tokens = usage.generated.append
@@ -61,14 +61,14 @@ class StraightWay:
             return False
         token_ids, log = self._token_ids, self._log
         token_ids.extend(chunk.token_ids)
-        number = log.tip
         entry = log.extend(chunk.text)
         self._add_text(chunk.text)
-        try:
-            self._write(self._response_id, number, (entry,), chunk)
-        except BaseException:
-            self._grown.lose_journal()
-            raise
+        if self._write is not None:
+            try:
+                self._write(self._response_id, log.tip - 1, (entry,), chunk)
+            except BaseException:
+                self._grown.lose_journal()
+                raise
         self._note_tokens(self._num_before + len(token_ids))
         self._grown.grown_at = monotonic()
         for wake in self._watchers:

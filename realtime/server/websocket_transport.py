@@ -27,7 +27,7 @@ IDLE_SECONDS = 10.0
 _TINY = 64  # bytes: a smaller fragment of a message counts as an idle frame
 _SLICE = 4096  # bytes that are parsed in one go: some 700 of the smallest frames
 _header_of_most = struct.Struct("!BBH").pack  # 126 bytes to 64 KiB
-_NUM_HEADERS = 1024  # that are at hand: of payloads of fewer bytes, as deltas are
+_NUM_HEADERS = 1024  # that are at hand: of payloads of fewer bytes
 _OPEN = State.OPEN
 CLOSE_SECONDS = 10.0  # for the peer to take what was sent before a close; then the connection is aborted
 
@@ -62,6 +62,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     on_too_big: Callable[[], bytes] | None = None
     is_full = False  # the transport's buffer is above its high-water mark
     can_write = False  # see FrameSink; a member, since it is asked for every token: `_note_state` keeps it
+    _headers: tuple[bytes, ...] = ()  # of payloads of 0, 1, 2, ... bytes; none when messages are compressed
     num_bytes_left: int | None = None  # that may come before the connection is cut; None: as many as there are
     _last_pong = b""  # owed to a peer that does not read
     _abort_timer: TimerHandle | None = None
@@ -86,6 +87,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
         self._note_state()
         if message["type"] == "websocket.accept":
+            self._headers = () if self.conn.extensions else HEADERS
             self._forget_handshake()
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True  # refused, and answered: uvicorn would log that as an error of ours
@@ -253,11 +255,12 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def write_one(self, payload: bytes) -> None:
         """See FrameSink."""
-        size = len(payload)
-        if size < _NUM_HEADERS and not self.conn.extensions:
-            self.transport.write(_HEADERS[size] + payload)
-        else:
+        try:
+            header = self._headers[len(payload)]
+        except IndexError:
             self.write_text((payload,))
+            return
+        self.transport.write(header + payload)
 
     def write_text(self, payloads: Sequence[bytes]) -> None:
         """See FrameSink."""
@@ -307,4 +310,4 @@ def _header(length: int) -> bytes:
     return struct.pack("!BBQ", 0x81, 127, length)
 
 
-_HEADERS = tuple(map(_header, range(_NUM_HEADERS)))
+HEADERS = tuple(map(_header, range(_NUM_HEADERS)))
