@@ -90,7 +90,7 @@ def _shares(engine_us: float, *runs: dict[str, Any]) -> dict[str, float]:
 
 
 def _show_shares(figures: dict[str, Any]) -> None:
-    header = ("connections x responses", "an answer's beginning and end, us", "an event alone, us", "raw writer", "ratio")
+    header = ("connections x responses", "beginning and end, us/answer", "us/event", "raw writer us", "ratio")
     names = ("answer_us", "event_us", "floor_event_us", "event_to_floor")
     rows = [(name, *(found[one] for one in names)) for name, found in figures.items()]
     table(f"The same without beginnings and ends ({TOKENS} events) and without the engine", header, rows)

@@ -61,8 +61,8 @@ class Generation(Generic[T]):
     parser: None if the text is not wanted. count: updated with every chunk; `num_input` is the caller's. stops: looks
     for the request's stop strings in the parsed output. read: makes of the parser's pieces what is kept; `keep` keeps
     it, together with the chunk; None: it is not from a chunk. Both are called with every chunk. at_safe_point: called
-    after a chunk when a successor waits to take over, unless the chunk is the last one. straighten: returns the straight
-    way for more text, if there is one by now.
+    after a chunk when a successor waits to take over, unless the chunk is the last one. straighten: returns the
+    straight way for more text, if there is one by now.
     """
 
     def __init__(

@@ -311,9 +311,7 @@ class Run:
         log, journal, add_text = self.whole_log, self._journal, self.stages.assembler.add_text
         if journal is None or add_text is None or log.newest_delta is None:
             return None
-        return StraightWay(
-            self, parser, self.stopping, log, journal, self._usage, add_text, self.audience.watchers
-        )
+        return StraightWay(self, parser, self.stopping, log, journal, self._usage, add_text, self.audience.watchers)
 
     def _note(self, note: Note) -> None:
         """Write to the journal what is needed to continue."""

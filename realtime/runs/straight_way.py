@@ -1,4 +1,4 @@
-"""The straight way of text: from a chunk to the log, the journal and the readers, while one message is open. Pure.
+"""The straight way of text: from a chunk to the log, the journal and the readers, while one message is open.
 
 Nearly every chunk only adds to the text of the open message. What parser, assembler and log would make of it is known:
 the last event once more, with another text. So nothing is made of it but the entry. A chunk that is anything else goes

@@ -314,5 +314,6 @@ def _form_of(event: Event | None) -> bytes:
     entry = escape_line_ends(encode(event)).replace(b"%", b"%%")
     head, text, rest = entry.partition(b'"delta":""')  # in a string the quotes would be escaped
     middle, number, tail = rest.partition(b'"sequence_number":0')
-    assert text and number
+    assert text
+    assert number
     return b'%b"delta":%%b%b"sequence_number":%%d%b' % (head, middle, tail)

@@ -71,9 +71,7 @@ async def lived(script: Script, move: Move, after: int, **members: Any) -> tuple
 
 @pytest.mark.parametrize("name", SCRIPTS)
 @pytest.mark.parametrize("stop", STOPS)
-async def test_nothing_tells_which_way_a_chunk_has_gone(
-    name: str, stop: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_tells_which_way_a_chunk_has_gone(name: str, stop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[bool] = []
     take = StraightWay.take
     monkeypatch.setattr(StraightWay, "take", lambda self, chunk: taken.append(take(self, chunk)) or taken[-1])
