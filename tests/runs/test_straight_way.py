@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from realtime.engine.base import TokenChunk
 from realtime.engine.scripted import RandomScript, Script, Token, say
 from realtime.runs.endings import Cancelled
 from realtime.runs.run import Run
@@ -55,9 +56,9 @@ class Journal(MemoryResponses):
 async def lived(script: Script, move: Move, after: int, **members: Any) -> tuple[list[bytes], list[Any], int]:
     """A life with a stop after some ticks: log and journal but for what the clock says, how often a reader is woken."""
     serving, engine = await make_serving(script)
-    journal, ended, woken = Journal(), [], []
+    journal, woken = Journal(), list[int]()
     job = make_job(make_request(**members))
-    run = Run(job, serving, make_log(job.response_id), journal, ended.append)
+    run = Run(job, serving, make_log(job.response_id), journal, lambda run: None)
     run.audience.follow(lambda: woken.append(run.log.tip))
     task = run.start(admitted=True)
     await turns_until(lambda: engine._held)
@@ -69,12 +70,23 @@ async def lived(script: Script, move: Move, after: int, **members: Any) -> tuple
     return timeless(run.log.read(0, 1 << 20)), journal.given, len(woken)
 
 
+def watch(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each chunk that was offered was taken."""
+    taken: list[bool] = []
+    take = StraightWay.take
+
+    def watched(way: StraightWay, chunk: TokenChunk) -> bool:
+        taken.append(take(way, chunk))
+        return taken[-1]
+
+    monkeypatch.setattr(StraightWay, "take", watched)
+    return taken
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 @pytest.mark.parametrize("stop", STOPS)
 async def test_nothing_tells_which_way_a_chunk_has_gone(name: str, stop: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken: list[bool] = []
-    take = StraightWay.take
-    monkeypatch.setattr(StraightWay, "take", lambda self, chunk: taken.append(take(self, chunk)) or taken[-1])
+    taken = watch(monkeypatch)
     straight = await lived(SCRIPTS[name], STOPS[stop], 4)
     monkeypatch.setattr(Run, "_straight_way", lambda self, parser: None)
     assert straight == await lived(SCRIPTS[name], STOPS[stop], 4)
@@ -86,9 +98,7 @@ async def test_nothing_tells_which_way_a_chunk_has_gone(name: str, stop: str, mo
 async def test_text_in_which_more_is_looked_for_goes_the_long_way(
     members: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken: list[bool] = []
-    take = StraightWay.take
-    monkeypatch.setattr(StraightWay, "take", lambda self, chunk: taken.append(take(self, chunk)) or taken[-1])
+    taken = watch(monkeypatch)
     await lived(SCRIPTS["text"], STOPS["nothing"], 0, **members)
     assert not any(taken)
 
