@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from realtime.observability.cluster_metrics import ClusterMetrics, ClusterView
 from realtime.service.forgetting import Forgetting
