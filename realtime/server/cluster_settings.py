@@ -29,7 +29,7 @@ _UNUSUAL = re.compile(r"[^a-z0-9]+")
 _LOCAL = b"realtime: nodes on one machine"  # in place of a secret where nobody else can reach them
 NO_SECRET = (
     "CLUSTER WITHOUT A SECRET: everybody with an account on this machine can ask its nodes as any tenant. Where others "
-    "have one, put a secret into a file (`openssl rand -base64 32`) and give it to all nodes with --cluster-secret-file."
+    "have one, make one (`openssl rand -base64 32`) and give its file to each node with --cluster-secret-file."
 )
 
 
