@@ -83,13 +83,15 @@ def test_the_newest_event_is_taken_if_it_is_the_one_that_is_missing_and_a_delta(
     assert desk.connection.newest() is None, "an end leads to more than a write"
 
 
-def test_a_log_that_has_failed_is_not_stepped_through() -> None:
+def test_a_log_of_another_epoch_or_that_has_failed_is_not_stepped_through() -> None:
     log = CopiedLog("resp_0", State("e", 0), max_bytes=1 << 20, max_entries=9)
     answer = Answer().say("a", "b")
     log.take(0, answer.written)
     source: Any = SimpleNamespace(log=log, response_id="resp_0")
     readers = Readers()
     readers.add(Reader(source, log.tip - 1, None, None))
+    log.go_on(State("another", log.tip))
+    assert readers.newest() is None, "the client does not know the epoch"
     log.fail(WireError(ErrorCode.SERVER_ERROR, "gone"))
     assert readers.newest() is None
 
