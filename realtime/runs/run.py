@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from realtime.context.turns import Turn
-from realtime.dialects.base import PromptTooLong, RenderError
+from realtime.dialects.base import Parser, PromptTooLong, RenderError
 from realtime.engine.base import EngineError, TokenChunk
 from realtime.store.base import ResponseStore
 from realtime.store.committed_log import CommittedLog
@@ -43,6 +43,7 @@ from .serving import Serving
 from .shared import Shared
 from .stages import Stages
 from .stop_signal import StopSignal
+from .straight_way import StraightWay
 
 logger = logging.getLogger("realtime.run")
 
@@ -89,9 +90,10 @@ class Run:
         """Set the engine and the dialect that it is made with."""
         self.job = job
         self._serving = serving
+        exact = self._past is None and self.committed is None  # what is appended is all that there is to it
         shared = Shared(
             job, serving, self.response, self._life, self.stopping, self._append, self.watch, self.whole_log,
-            self._note, self._past,
+            self._note, self._past, self._straight_way if exact else None,
         )  # fmt: skip
         self.stages = Stages(shared)
         self._usage = self.stages.usage
@@ -298,8 +300,19 @@ class Run:
         try:
             journal.append(self.whole_log.response_id, first, entries, chunk)
         except BaseException:
-            self._journal = None
+            self.lose_journal()
             raise
+
+    def lose_journal(self) -> None:
+        """Write no more to the journal: it has failed."""
+        self._journal = None
+
+    def _straight_way(self, parser: Parser) -> StraightWay | None:
+        """Return the way of the chunks that only add to the open message, when the last event was its text."""
+        log, journal, add_text = self.whole_log, self._journal, self.stages.assembler.add_text
+        if journal is None or add_text is None or log.newest_delta is None:
+            return None
+        return StraightWay(self, parser, self.stopping, log, journal, self._usage, add_text, self.audience.watchers)
 
     def _note(self, note: Note) -> None:
         """Write to the journal what is needed to continue."""

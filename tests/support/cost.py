@@ -29,7 +29,7 @@ from realtime.engine.base import Loaded
 from realtime.engine.scripted import ScriptedEngine
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.server.flusher import Pace
-from realtime.server.websocket_transport import FrameProtocol
+from realtime.server.websocket_transport import HEADERS, FrameProtocol
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
 from realtime.store.memory import memory_stores
@@ -143,6 +143,12 @@ class _Socket(MemorySocket):
 
     num_written = 0
     last = b""
+    can_write = True
+    _headers = HEADERS
+
+    def write_one(self, payload: bytes) -> None:
+        self.num_written += 1
+        FrameProtocol.write_one(self, payload)  # type: ignore[arg-type]
 
     def write_text(self, payloads: Any) -> None:
         self.num_written += len(payloads)
