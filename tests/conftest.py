@@ -88,7 +88,7 @@ def pytest_collection_finish() -> None:
 
     What is there now stays, so no later garbage collection needs to look at it.
     """
-    if large := {"torch", "transformers", "vllm", "xgrammar"} & sys.modules.keys():
+    if large := {"anthropic", "mcp", "torch", "transformers", "vllm", "xgrammar"} & sys.modules.keys():
         raise pytest.UsageError(f"the collection of tests imports {large}; import it where a test needs it")
     gc.collect()
     gc.freeze()
