@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+from jsonschema.protocols import Validator
 
 from realtime.engine.scripted import say
 from realtime.server.app import build_socket_document
@@ -93,5 +94,11 @@ def _messages(action: str) -> Iterator[dict[str, str]]:
 
 
 def _validate(message: dict[str, Any]) -> None:
-    payload = messages()[message["type"]]["payload"]
-    jsonschema.validate(message, document() | payload, cls=jsonschema.Draft202012Validator)
+    _validator(message["type"]).validate(message)
+
+
+@cache
+def _validator(kind: str) -> Validator:
+    schema = document() | messages()[kind]["payload"]
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
