@@ -43,6 +43,7 @@ from .report import beginning, report
 from .serving import Serving
 from .stages import Stages
 from .stop_signal import StopSignal
+from .usage import Used
 
 logger = logging.getLogger("realtime.run")
 
@@ -132,10 +133,8 @@ class Run:
         return self.stages.num_generated
 
     @property
-    def used(self) -> tuple[int, int, int, int]:
-        """The tokens so far: prompt tokens, how many of them were cached, generated tokens, and those of a prompt being
-        read.
-        """
+    def used(self) -> Used:
+        """The tokens so far."""
         return self.stages.used_until_now
 
     @property

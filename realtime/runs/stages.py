@@ -49,7 +49,7 @@ from .response_object import echoed_tools
 from .sampling import sampling
 from .serving import Serving
 from .stop_signal import StopSignal
-from .usage import TokenUsage
+from .usage import TokenUsage, Used
 
 logger = logging.getLogger("realtime.runs")
 
@@ -141,11 +141,11 @@ class Stages:
         return self.usage.num_output + self.compactor.tokens.num_output
 
     @property
-    def used_until_now(self) -> tuple[int, int, int, int]:
-        """Return the tokens so far; see Run.used. Called often for every running response."""
+    def used_until_now(self) -> Used:
+        """Return the tokens so far. Called often for every running response."""
         usage, compaction, generation = self.usage, self.compactor.tokens, self._generation
         earlier, latest = usage.earlier, usage.latest
-        return (
+        return Used(
             earlier.num_input + latest.num_input + compaction.num_input,
             earlier.num_cached + latest.num_cached + compaction.num_cached,
             earlier.num_output + len(latest.token_ids) + compaction.num_output,

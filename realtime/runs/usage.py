@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -14,6 +15,20 @@ from msgspec import UNSET
 from realtime.wire.response import CancelReceipt, InputTokensDetails, OutputTokensDetails, Usage
 
 from .endings import Cancelled
+
+
+class Used(NamedTuple):
+    """The tokens that a response has used so far, for the scheduler. `num_reading`: of its prompt, while the engine
+    reads it.
+    """
+
+    num_input: int = 0
+    num_cached: int = 0
+    num_output: int = 0
+    num_reading: int = 0
+
+
+UNUSED = Used()
 
 
 class Tokens(msgspec.Struct):

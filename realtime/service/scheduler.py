@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from realtime.engine.base import Capacity
 from realtime.runs.job import ServiceClass
+from realtime.runs.usage import UNUSED, Used
 from realtime.settings.tenants import UNLIMITED, TenantLimits
 from realtime.store.cluster.membership import TenantPlaces, tenant_digest
 
@@ -33,7 +34,7 @@ from .scheduling.put_aside import AsideRules, PutAside
 from .scheduling.refusals import Full, GroupFull, RateLimited, TenantFull
 from .scheduling.room import Holding
 from .scheduling.running import Running
-from .scheduling.tickets import Ticket, Used
+from .scheduling.tickets import Ticket
 from .scheduling.turns import Turns
 from .scheduling.waiting import Waiting
 from .tenant_share import TenantShare, everything
@@ -144,7 +145,7 @@ class Scheduler:
         elif (over := self._aside.take(response_id, now)) is not None:
             seconds = over.ran
         if over is not None:
-            self._accounts.pay(over, used or over.used or Used(), now)
+            self._accounts.pay(over, used or over.used or UNUSED, now)
             self._accounts.close(over, seconds, self._limits.capacity.kv_tokens)
         self._groups.leave(response_id)
         return self._fill(now)
@@ -227,7 +228,9 @@ class Scheduler:
     # -- how
 
     def _fill(self, now: float) -> list[str]:
-        admitted = []
+        admitted: list[str] = []
+        if not self._waiting:  # nothing is to be decided, so what runs needs no look
+            return admitted
         while (chosen := self._turns.next(self._running.occupancy(now), now)) is not None:
             self._admit(chosen, now)
             admitted.append(chosen.response_id)

@@ -28,6 +28,7 @@ from realtime.runs.mcp.session import load as load_mcp
 from realtime.runs.past import Past
 from realtime.runs.run import Ready, Run
 from realtime.runs.serving import Serving
+from realtime.runs.usage import UNUSED
 from realtime.runs.work_pool import WorkPool
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings, SchedulingSettings
 from realtime.store import cursor
@@ -61,7 +62,6 @@ from .queue import LimitsOf, Queue, no_limits
 from .registry import Registry, already_over
 from .remote import Remote
 from .restart import Restart
-from .scheduler import Used
 from .servings import Servings
 from .sweeper import Sweeper
 from .tenant_share import TenantShare, everything
@@ -245,7 +245,7 @@ class Service:
             place, rate_limits = self.queue.place(job.response_id), self.queue.rate_limits(job.tenant)
             task = run.start(admitted=admitted, place=place, rate_limits=rate_limits)
         except BaseException:
-            self.queue.give_back(job.response_id, Used())
+            self.queue.give_back(job.response_id, UNUSED)
             self._stores.responses.delete(job.response_id)
             raise
         self._enter(run, task)
@@ -449,14 +449,14 @@ class Service:
             self._keep(run)
         except Exception:  # a store that can't write: it costs this response, and nobody else their turn
             logger.exception("response not kept response_id=%s", run.response_id)
-        self.queue.give_back(run.response_id, Used(*run.used))
+        self.queue.give_back(run.response_id, run.used)
 
     def _forget(self, run: Run) -> None:
         """Remove a run that continues elsewhere."""
         if self.registry.running.pop(run.response_id, None) is not None:
             if run.job.conversation is not None:
                 run.job.conversation.num_users -= 1
-            self.queue.give_back(run.response_id, Used(*run.used))
+            self.queue.give_back(run.response_id, run.used)
 
     def _keep(self, run: Run) -> None:
         """Store a response that is over. One that is not stored has no claim either."""
@@ -486,7 +486,7 @@ class Service:
             self.registry.place_again(run, past.head.begun_at)
             self._enter(run, run.start(admitted=admitted))
         except BaseException:
-            self.queue.give_back(job.response_id, Used())
+            self.queue.give_back(job.response_id, UNUSED)
             raise
         return run
 
