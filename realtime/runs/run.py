@@ -69,6 +69,7 @@ class Run:
         """
         self.job = job
         self.whole_log = log
+        self.response_id = log.response_id
         self.committed = committed
         self.log: Log = log if committed is None else committed  # as its readers see it
         self._journal: ResponseStore | None = journal  # None: it has failed
@@ -95,11 +96,6 @@ class Run:
             self._note, self._past,
         )  # fmt: skip
         self._usage = self.stages.usage
-
-    @property
-    def response_id(self) -> str:
-        """The id of its response, and of the log."""
-        return self.whole_log.response_id
 
     @property
     def output(self) -> list[OutputItem]:
@@ -176,7 +172,9 @@ class Run:
     ) -> None:
         """Append the first events."""
         warnings = list(self.job.warnings) or UNSET
-        created = msgspec.structs.replace(self.response, rate_limits=list(rate_limits) or UNSET)
+        created = self.response
+        if rate_limits:
+            created = msgspec.structs.replace(created, rate_limits=list(rate_limits))
         self._write([events.ResponseCreated(response=created, epoch=epoch, warnings=warnings)])
         if queued:
             self.response.status = "queued"
@@ -294,7 +292,7 @@ class Run:
         if journal is None or not (entries or chunk is not None):
             return
         try:
-            journal.append(self.whole_log.response_id, first, entries, chunk)
+            journal.append(self.response_id, first, entries, chunk)
         except BaseException:
             self._journal = None
             raise

@@ -1,5 +1,5 @@
-"""What a token costs on its way from the engine to the socket, what a create, a whole short answer and a cancel cost: no
-change makes them dearer unnoticed.
+"""What a token costs on its way from the engine to the socket, and a create, a whole short answer, a cancel: no change
+makes them dearer unnoticed.
 """
 
 from __future__ import annotations

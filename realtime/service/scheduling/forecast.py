@@ -83,12 +83,12 @@ class Means:
 
     def note(self, tenant: str, seconds: float, used: Used) -> None:
         """Note that a response is over."""
-        for mean in (self._seconds, self._seconds_of.setdefault(tenant, _Mean())):
-            mean.add(seconds)
-        for mean in (self._output, self._output_of.setdefault(tenant, _Mean())):
-            mean.add(used.num_output)
+        self._seconds.add(seconds)
+        _of(self._seconds_of, tenant).add(seconds)
+        self._output.add(used.num_output)
+        _of(self._output_of, tenant).add(used.num_output)
         if used.num_input:
-            self._cached_of.setdefault(tenant, _Mean()).add(used.num_cached / used.num_input)
+            _of(self._cached_of, tenant).add(used.num_cached / used.num_input)
 
     def note_read(self, num_tokens: int, seconds: float) -> None:
         """Note that a prompt was read. `num_tokens`: those that were not cached."""
@@ -153,6 +153,14 @@ class Means:
 
 
 _NONE = _Mean()
+
+
+def _of(means: dict[str, _Mean], tenant: str) -> _Mean:
+    """Return a tenant's own mean, a new one for a new tenant."""
+    mean = means.get(tenant)
+    if mean is None:
+        mean = means[tenant] = _Mean()
+    return mean
 
 
 class Runs(NamedTuple):

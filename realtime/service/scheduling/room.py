@@ -124,9 +124,9 @@ class Occupancy:
         if sums is None:
             return True
         capacity, held = self._capacity(), sums.num_kept
-        if capacity.step_tokens and sums.num_reading:
-            if self._all.num_reading + self._num_new(ticket) > capacity.step_tokens:
-                return False
+        most = capacity.step_tokens
+        if most and sums.num_reading and self._all.num_reading + self._num_new(ticket) > most:
+            return False
         return not (capacity.kv_tokens and held and held + self._need(ticket) > capacity.kv_tokens * share)
 
     def fits(self, ticket: Ticket) -> bool:
