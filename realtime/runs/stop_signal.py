@@ -17,7 +17,8 @@ class StopSignal:
     def __init__(self) -> None:
         self.stop: Stop | Failed | None = None
         self.steering = False
-        self._woken = asyncio.Event()  # something that the task waits for has happened
+        self._woken = False  # something that the task waits for has happened
+        self._waiter: asyncio.Future[None] | None = None  # that the task awaits
         self._task: asyncio.Task[object] | None = None  # to be interrupted
         self._interrupted = False
 
@@ -42,12 +43,19 @@ class StopSignal:
 
     def wake(self) -> None:
         """Wake the task: what it waits for has happened."""
-        self._woken.set()
+        self._woken = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def wait(self) -> None:
         """Wait for `wake`, or for a request to end."""
-        await self._woken.wait()
-        self._woken.clear()
+        if not self._woken:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._woken = False
 
     def interrupts(self) -> _Interrupts:
         """Let a request to end interrupt the body: whatever it awaits is cancelled, and Ended is raised. Code that

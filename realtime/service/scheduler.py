@@ -137,8 +137,10 @@ class Scheduler:
 
     def finish(self, response_id: str, now: float, used: Used | None = None) -> list[str]:
         """Note that a response is over, or gave up waiting. Return the ids that may run now. `used`: by it, in all."""
-        self._settle(now)
+        self._now = now
         self._waiting.remove(response_id)
+        if self._waiting:  # else nothing is decided, and the next decision charges what was used until then
+            self._running.settle(now)
         over, seconds = self._running.remove(response_id), 0.0
         if over is not None:
             seconds = over.seconds(now)
@@ -152,7 +154,7 @@ class Scheduler:
 
     def to_put_aside(self, now: float) -> list[str]:
         """Name the responses to put aside for interactive ones. `was_put_aside` or `finish` follows for each."""
-        num_waiting = self._waiting.num_by[ServiceClass.INTERACTIVE]
+        num_waiting = self._waiting.num_by.get(ServiceClass.INTERACTIVE, 0)
         return [one.ticket.response_id for one in self._making_room.choose(self._running, num_waiting, now)]
 
     def was_put_aside(self, response_id: str, now: float) -> list[str]:

@@ -16,7 +16,7 @@ from .limits import Limits
 from .room import Holding, Occupancy
 
 _SETTLED_AT_ONCE = 4  # of which each is charged what it has used before each decision
-_SECONDS_PER_SETTLED = 4e-4  # with more, as long for each lies between two such looks
+_SECONDS_PER_SETTLED = 1e-3  # with more, as long for each lies between two such looks
 
 
 class Running:
