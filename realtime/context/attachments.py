@@ -49,6 +49,8 @@ def check_attachments(items: Sequence[InputItem], settings: ImageSettings, *, se
 
 def replace_images(items: Sequence[InputItem]) -> list[InputItem]:
     """Replace each image by a note, for a model that can't see: it knows that there was one."""
+    if next(parts_of(items, InputImage), None) is None:
+        return list(items)
     replaced: list[InputItem] = []
     for item in items:
         match item:
