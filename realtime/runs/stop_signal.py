@@ -74,7 +74,7 @@ class StopSignal:
 
 
 class _Interrupts:
-    """See `StopSignal.interrupts`. A class, because a generator costs each response three times as much."""
+    """A body that a request to end interrupts. A class, because a generator costs each response twice as much."""
 
     __slots__ = ("_cancelling", "_signal", "_task")
 
