@@ -44,6 +44,7 @@ from .shared import Shared
 from .stages import Stages
 from .stop_signal import StopSignal
 from .straight_way import StraightWay
+from .usage import Used
 
 logger = logging.getLogger("realtime.run")
 
@@ -69,6 +70,7 @@ class Run:
         """
         self.job = job
         self.whole_log = log
+        self.response_id = log.response_id
         self.committed = committed
         self.log: Log = log if committed is None else committed  # as its readers see it
         self._journal: ResponseStore | None = journal  # None: it has failed
@@ -97,11 +99,6 @@ class Run:
         )  # fmt: skip
         self.stages = Stages(shared)
         self._usage = self.stages.usage
-
-    @property
-    def response_id(self) -> str:
-        """The id of its response, and of the log."""
-        return self.whole_log.response_id
 
     @property
     def output(self) -> list[OutputItem]:
@@ -135,10 +132,8 @@ class Run:
         return self.stages.answering.num_generated
 
     @property
-    def used(self) -> tuple[int, int, int, int]:
-        """The tokens so far: prompt tokens, how many of them were cached, generated tokens, and those of a prompt being
-        read.
-        """
+    def used(self) -> Used:
+        """The tokens so far."""
         return self.stages.used_until_now
 
     @property
@@ -180,7 +175,9 @@ class Run:
     ) -> None:
         """Append the first events."""
         warnings = list(self.job.warnings) or UNSET
-        created = msgspec.structs.replace(self.response, rate_limits=list(rate_limits) or UNSET)
+        created = self.response
+        if rate_limits:
+            created = msgspec.structs.replace(created, rate_limits=list(rate_limits))
         self._write([events.ResponseCreated(response=created, epoch=epoch, warnings=warnings)])
         if queued:
             self.response.status = "queued"
@@ -298,7 +295,7 @@ class Run:
         if journal is None or not (entries or chunk is not None):
             return
         try:
-            journal.append(self.whole_log.response_id, first, entries, chunk)
+            journal.append(self.response_id, first, entries, chunk)
         except BaseException:
             self.lose_journal()
             raise

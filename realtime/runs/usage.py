@@ -6,6 +6,7 @@ Generations update them with every chunk, so the members that are updated then a
 from __future__ import annotations
 
 from array import array
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -13,6 +14,20 @@ from msgspec import UNSET
 from realtime.wire.response import CancelReceipt, InputTokensDetails, OutputTokensDetails, Usage
 
 from .endings import Cancelled
+
+
+class Used(NamedTuple):
+    """The tokens that a response has used so far, for the scheduler. `num_reading`: of its prompt, while the engine
+    reads it.
+    """
+
+    num_input: int = 0
+    num_cached: int = 0
+    num_output: int = 0
+    num_reading: int = 0
+
+
+UNUSED = Used()
 
 
 class Tokens(msgspec.Struct):
