@@ -89,7 +89,7 @@ class Answers:
 class House:
     """A server on a file, which is started as often as it is killed."""
 
-    def __init__(self, path: Path, *arguments: str, elsewhere: Sequence[VllmServe] = ()) -> None:
+    def __init__(self, path: Path, *arguments: str, elsewhere: Sequence[VllmServe] = (), **environ: str) -> None:
         """elsewhere: its engines, if they are; the first may be killed."""
         if elsewhere:
             urls = ",".join(engine.url for engine in elsewhere)
@@ -100,6 +100,7 @@ class House:
         self._url = f"ws://127.0.0.1:{port}/v1/responses"
         self._ready = f"http://127.0.0.1:{port}/ready"
         self._arguments = ("--store", f"sqlite:{path}", "--port", str(port), *arguments)
+        self._environ = environ
         self._stack = contextlib.AsyncExitStack()
         self._elsewhere = elsewhere
         self.process: ServerProcess
@@ -107,7 +108,7 @@ class House:
 
     async def start(self) -> Client:
         """Start it, and connect to it as soon as it lets us: the model may still be loaded then."""
-        self.process = await self._stack.enter_async_context(serve(*self._arguments))
+        self.process = await self._stack.enter_async_context(serve(*self._arguments, **self._environ))
         async with asyncio.timeout(SECONDS):
             while True:
                 with contextlib.suppress(OSError):  # nobody listens yet
@@ -151,11 +152,11 @@ def _two_elsewhere() -> Iterator[list[VllmServe]]:
 
 
 @contextlib.asynccontextmanager
-async def house(path: Path, *arguments: str) -> AsyncIterator[House]:
+async def house(path: Path, *arguments: str, **environ: str) -> AsyncIterator[House]:
     """Start a server. With its engines elsewhere there are two, of which the first may be killed."""
     with contextlib.ExitStack() as engines:
         there = engines.enter_context(_two_elsewhere()) if ELSEWHERE else []
-        here = House(path, *arguments, elsewhere=there)
+        here = House(path, *arguments, elsewhere=there, **environ)
         try:
             await here.start()
             await here.process.ready()
