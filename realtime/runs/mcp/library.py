@@ -21,7 +21,7 @@ Answered = Callable[[int], None]
 
 
 class Library(msgspec.Struct, frozen=True):
-    """What is used of the library. http_client: makes one from headers, the size limit of a body, and a timeout."""
+    """The parts of the library that are used. http_client: takes headers, the size limit of a body, and a timeout."""
 
     client: Any
     transport: Any
