@@ -336,9 +336,9 @@ class _Guest:
         if entries:
             out.append(Entries(number, followed.position, entries))
             followed.position += len(entries)
-        if log.sealed and followed.position >= log.tip:
+        if log.sealed and followed.position == log.tip:
             self._leave(number, detached=True)
-        elif log.left:
+        elif log.left or log.sealed:  # sealed before events that the other node has had: it has to look again
             out.append(Ended(number))
             self._leave(number, detached=True)
         elif followed.position < log.tip:

@@ -99,7 +99,7 @@ class Strangers:
                 if len(said) != 1 or not isinstance(said[0], messages.Hello):
                     raise Garbage
                 hello = said[0]
-                handshake.check_hello(self._me.secret, challenge, hello)
+                handshake.check_hello(self._me.secret, challenge, hello, self._me.url)
                 await websocket.send_bytes(messages.encode([handshake.welcome(self._me.secret, challenge, hello)]))
         except handshake.NotProved as error:
             logger.warning("refused at the nodes' door: %s", error)
