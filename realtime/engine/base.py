@@ -94,6 +94,11 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True):
     template_kwargs: dict[str, Any] = {}  # what the chat template was given, which decides how reasoning looks
     generated: Sequence[int] = ()  # by an engine that died: this one continues after it, and returns what follows
 
+    @property
+    def whole_prompt(self) -> Sequence[int]:
+        """Return the prompt's tokens as the model reads them: those of its images included."""
+        return self.prompt_token_ids if self.seen is None else self.seen.token_ids
+
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Facts about the loaded model. `defaults`: the sampling values that None stands for."""

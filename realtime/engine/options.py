@@ -19,7 +19,8 @@ class RemoteOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Remote engines: where the `vllm serve` processes are, and how long they may take (see docs/engines.md)."""
 
     engine_url: Annotated[
-        tuple[str, ...], Meta(description="with `--engine remote`: http(s)://HOST:PORT of each engine")
+        tuple[str, ...],
+        Meta(description="with `--engine remote`: http(s)://HOST:PORT of each engine", extra={"url": True}),
     ] = ()
     engine_key: Annotated[
         NonEmpty | None, Meta(description="their API key, the same for all; no flag", extra={"secret": True})

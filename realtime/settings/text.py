@@ -89,11 +89,16 @@ def _toml_line(option: Option, value: Any) -> str:
     """Return a setting as a line of a file; as a comment if it is not set, or must not be shown."""
     if option.secret and value:
         return f"# {option.name} = ***"
-    if option.url and value and (bare := without_password(value)) != value:
+    if option.url and value and (bare := _without_passwords(value)) != value:
         return f"# {option.name} = {_toml(bare)}"
     if value is None or (option.hidden and value == option.default):
         return f"# {option.name} ="
     return f"{option.name} = {_size_text(value) if option.is_size else _toml(value)}"
+
+
+def _without_passwords(value: Any) -> Any:
+    """Return a URL, or several, as they may be shown."""
+    return without_password(value) if isinstance(value, str) else tuple(map(without_password, value))
 
 
 def _size_text(num_bytes: int) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.elsewhere import cannot
 from tests.support.leftovers import files_in
 from tests.support.process import serve
 
-pytestmark = pytest.mark.vllm
+pytestmark = [pytest.mark.vllm, cannot("leave processes and files here")]
 
 
 async def test_ctrl_c_while_the_model_is_loaded_ends_at_once(folder: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.cut_answers import Answers, House, check_order, deltas, held, house, outcome, whole_again
+from tests.support.elsewhere import ELSEWHERE
 from tests.support.gpt_oss import model_folder
 from tests.support.leftovers import files_in, semaphores_of
 from tests.support.long import LONG
@@ -103,7 +104,7 @@ async def test_answers_outlive_their_engine_and_then_their_server(
         had = answers.num_events
         await answers.until(lambda: answers.num_events > had + 40)
         killed = files_in(folder)
-        assert killed
+        assert killed or ELSEWHERE, "a server whose engines are elsewhere may have none"
         await here.kill(answers)
         cut = answers.running
         seen = {name: list(answers.events[name]) for name in cut}

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from tests.support.elsewhere import Elsewhere, VllmServe, connected, vllm_serving
+from tests.support.elsewhere import Elsewhere, connected
 from tests.support.engines import Engines
+from tests.support.vllm_serve import VllmServe, vllm_serving
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from realtime.engine.options import RemoteOptions
 from realtime.server.remote_engines import check_remote, key_of
 from realtime.settings.fields import Settings
 from realtime.settings.sources import SettingsError, load, options
+from realtime.settings.text import effective_toml
 
 
 def remote(*urls: str, **members: Any) -> Settings:
@@ -54,6 +55,13 @@ def test_a_key_in_a_file(tmp_path: Path) -> None:
         key_of(RemoteOptions(engine_key_file=str(tmp_path / "key")))
     with pytest.raises(ValueError, match="both"):
         RemoteOptions(engine_key="a", engine_key_file="b")
+
+
+def test_a_password_in_a_url_is_not_shown_where_the_settings_are() -> None:
+    shown = effective_toml(load({"engine": "remote", "engine_url": "http://a:1,http://me:hunter2@b?key=hunter2"}, {}))
+    assert "hunter2" not in shown
+    assert '# engine_url = ["http://a:1", "http://***@b"]' in shown
+    assert '\nengine_url = ["http://a:1"]' in effective_toml(load({"engine_url": "http://a:1"}, {}))
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
 from realtime.engine.backoff import Backoff
+from realtime.engine.base import Engine
 from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.observability.observer import Observer
@@ -134,9 +135,9 @@ class Nodes:
 async def member(
     backend: MemoryBackend, name: str, script: Script | None = None, settings: Settings | None = None, *,
     secret: bytes = SECRET, shared: bool = True, advertise: str | None = None, tick_seconds: float | None = None,
-    times: LeaseTimes = TIMES, **engine_options: Any,
+    times: LeaseTimes = TIMES, make_engine: Callable[[], Engine] | None = None, **engine_options: Any,
 ) -> AsyncIterator[Member]:  # fmt: skip
-    """Start a node, and end it if it was not killed."""
+    """Start a node, and end it if it was not killed. make_engine: of one whose engine is not scripted."""
     settings = msgspec.structs.replace(settings or Settings(), engine="scripted")
     engines: list[ScriptedEngine] = []
 
@@ -152,7 +153,7 @@ async def member(
     opened = open_cluster(
         backend, name, node.url, bounds, settings.store, times=times, told=observer.cluster.round_trip
     )  # fmt: skip
-    engine = SupervisedEngine(make, Backoff(first_seconds=0, jitter=0))
+    engine = SupervisedEngine(make_engine or make, Backoff(first_seconds=0, jitter=0))
     gateway = Gateway(settings, engine, opened.stores, observer, node=node)
     try:
         async with listening(settings, gateway, listener=listener) as (server, _):
@@ -172,13 +173,15 @@ async def member(
 
 @contextlib.asynccontextmanager
 async def nodes(
-    *names: str, script: Script | None = None, settings: Settings | None = None, **options: Any
-) -> AsyncIterator[Nodes]:
-    """Start nodes that know each other."""
+    *names: str, script: Script | None = None, settings: Settings | None = None,
+    engines: Sequence[Callable[[], Engine] | None] | None = None, **options: Any,
+) -> AsyncIterator[Nodes]:  # fmt: skip
+    """Start nodes that know each other. engines: what makes each one's, if they are not scripted."""
     backend = MemoryBackend()
     async with contextlib.AsyncExitStack() as stack:
         members = [
-            await stack.enter_async_context(member(backend, name, script, settings, **options)) for name in names
+            await stack.enter_async_context(member(backend, name, script, settings, make_engine=make, **options))
+            for name, make in zip(names, engines or [None] * len(names), strict=True)
         ]
         found = Nodes(members)
         await found.know_each_other()

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ import httpx2
 import psutil
 from websockets.exceptions import ConnectionClosed
 
+from .elsewhere import ELSEWHERE, key_flags
 from .process import ServerProcess, serve
 from .server import Client, dial
+from .vllm_serve import STARTER, VllmServe, shared, vllm_serving
 
 SECONDS = 300  # guards against hanging only
 Events = list[dict[str, Any]]
@@ -87,7 +89,11 @@ class Answers:
 class House:
     """A server on a file, which is started as often as it is killed."""
 
-    def __init__(self, path: Path, *arguments: str, **environ: str) -> None:
+    def __init__(self, path: Path, *arguments: str, elsewhere: Sequence[VllmServe] = (), **environ: str) -> None:
+        """elsewhere: its engines, if they are; the first may be killed."""
+        if elsewhere:
+            urls = ",".join(engine.url for engine in elsewhere)
+            arguments += (*key_flags(str(path.parent)), "--engine-url", urls)
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             port = found.getsockname()[1]
@@ -96,6 +102,7 @@ class House:
         self._arguments = ("--store", f"sqlite:{path}", "--port", str(port), *arguments)
         self._environ = environ
         self._stack = contextlib.AsyncExitStack()
+        self._elsewhere = elsewhere
         self.process: ServerProcess
         self.client: Client
 
@@ -118,30 +125,44 @@ class House:
 
     def kill_core(self) -> None:
         """Kill EngineCore, which is the largest of what the server has started: the model is in it."""
+        if self._elsewhere:
+            self._elsewhere[0].kill_core()
+            return
         started = psutil.Process(self.process.pid).children(recursive=True)
         os.kill(max(started, key=lambda one: one.memory_info().rss).pid, signal.SIGKILL)
 
     async def until_restarted(self) -> None:
         """Wait until another EngineCore serves."""
         async with asyncio.timeout(SECONDS), httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as http:
-            while not ((answer := await http.get(self._ready)).is_success and answer.json()["num_restarts"]):  # noqa: ASYNC110
+            while not ((answer := await http.get(self._ready)).is_success and self._is_another(answer.json())):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)  # between two questions to another process
+
+    def _is_another(self, ready: dict[str, Any]) -> bool:
+        return bool(ready["num_restarts"] if not self._elsewhere else ready["engines"][0]["state"] == "out")
 
     async def close(self) -> None:
         """End it."""
         await self._stack.aclose()
 
 
+@contextlib.contextmanager
+def _two_elsewhere() -> Iterator[list[VllmServe]]:
+    with shared(STARTER) as stays, vllm_serving() as killed:
+        yield [killed, stays]
+
+
 @contextlib.asynccontextmanager
 async def house(path: Path, *arguments: str, **environ: str) -> AsyncIterator[House]:
-    """Start a server."""
-    here = House(path, *arguments, **environ)
-    try:
-        await here.start()
-        await here.process.ready()
-        yield here
-    finally:
-        await here.close()
+    """Start a server. With its engines elsewhere there are two, of which the first may be killed."""
+    with contextlib.ExitStack() as engines:
+        there = engines.enter_context(_two_elsewhere()) if ELSEWHERE else []
+        here = House(path, *arguments, elsewhere=there, **environ)
+        try:
+            await here.start()
+            await here.process.ready()
+            yield here
+        finally:
+            await here.close()
 
 
 def deltas(events: Events) -> list[tuple[str, str]]:

@@ -27,9 +27,10 @@ import uvloop
 from realtime.engine.options import VllmOptions
 from realtime.server.process import make_gateway
 from realtime.settings.fields import Settings, StoreSettings
+from tests.support.elsewhere import placed
+from tests.support.process import ROOT
 from tests.support.server import listening
 
-ROOT = Path(__file__).parents[2]
 START_SECONDS = 240
 WAIT_SECONDS = 180  # what takes milliseconds, on a machine that does much else
 
@@ -86,10 +87,16 @@ def serving(*arguments: str) -> Iterator[RealServer]:
 @contextlib.contextmanager
 def hosting(options: VllmOptions, settings: Settings | None = None) -> Iterator[RealServer]:
     """Start a server on a free port in a thread of this process, and stop it; one that does not start is cancelled."""
+    with placed(msgspec.structs.replace(settings or Settings(), vllm=options)) as here, _hosting(here) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _hosting(settings: Settings) -> Iterator[RealServer]:
     started: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def host() -> None:
-        hosted = msgspec.structs.replace(settings or Settings(), vllm=options, store=StoreSettings(store="memory"))
+        hosted = msgspec.structs.replace(settings, store=StoreSettings(store="memory"))
         async with asyncio.timeout(START_SECONDS) as starting, listening(hosted, make_gateway(hosted)) as (_, port):
             starting.reschedule(None)
             stop = asyncio.Event()

@@ -46,6 +46,8 @@ class TokenEngine:
         self.port = 0
         self.health = 200
         self.model = "model"
+        self.version = "1"
+        self.max_model_len = 500
         self.reads: list[int] | None = None  # as which tokens it reads every text; None: it does not tell
         self.generates = True
         self.goes_on = True
@@ -99,9 +101,9 @@ class TokenEngine:
             case "/health":
                 await self._reply(writer, self.health, {})
             case "/v1/models":
-                await self._reply(writer, 200, {"data": [{"id": self.model, "max_model_len": 500}]})
+                await self._reply(writer, 200, {"data": [{"id": self.model, "max_model_len": self.max_model_len}]})
             case "/version":
-                await self._reply(writer, 200, {"version": "1"})
+                await self._reply(writer, 200, {"version": self.version})
             case "/tokenize" if self.reads is not None:
                 await self._reply(writer, 200, {"tokens": self.reads})
             case "/inference/v1/generate" if not self.generates:
@@ -156,6 +158,7 @@ async def _while_open(reader: asyncio.StreamReader, work: Any) -> None:
     over, closed = asyncio.ensure_future(work), asyncio.ensure_future(reader.read(1))
     await asyncio.wait((over, closed), return_when=asyncio.FIRST_COMPLETED)
     closed.cancel()
+    await asyncio.wait((closed,))  # two can't read at once
     if not over.done():
         over.cancel()
         raise ConnectionError

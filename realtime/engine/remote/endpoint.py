@@ -13,6 +13,7 @@ from .wire import ABORT, DONE, GENERATE, Event, Events, Untrue, abort_body, fail
 
 _MAX_REFUSAL_BYTES = 64 << 10
 _OK = 200
+_END_SECONDS = 5.0  # from the last event of an answer to the end of its HTTP message; else its connection is closed
 _NOT_HERE = (401, 403, 404, 405)  # of no request's fault
 
 
@@ -114,10 +115,12 @@ class Stream:
         self._status = 0
         self._refusal = bytearray()
         self._done = False
+        self._end_due: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
         """Close the connection. The engine ends a generation whose connection is closed."""
         self._taker = None
+        self._expect_end(False)
         self._connection.close()
         self._refuse(Unreachable("it was given up"))
 
@@ -143,6 +146,7 @@ class Stream:
 
     def on_end(self) -> None:
         """See Handler."""
+        self._expect_end(False)
         if self._status in _NOT_HERE or 300 <= self._status < 400:
             self._refuse(NotServing(f"{GENERATE} says {self._status}"))
         elif self._status != _OK:
@@ -154,6 +158,7 @@ class Stream:
 
     def on_lost(self, why: str) -> None:
         """See Handler."""
+        self._expect_end(False)
         if not self.taken.done():
             self._refuse(Unreachable(why))
         else:
@@ -165,12 +170,20 @@ class Stream:
             return
         if event == DONE:
             self._done, self._taker = True, None
+            self._expect_end(True)
             taker.on_done()
         elif self._done:
             raise Untrue("something behind the end")
         else:
             assert isinstance(event, Event)
             taker.on_event(event)
+
+    def _expect_end(self, expected: bool) -> None:
+        """Close the connection if the message does not end soon: nobody else will, as its generation is over."""
+        if self._end_due is not None:
+            self._end_due.cancel()
+        later = asyncio.get_running_loop().call_later
+        self._end_due = later(_END_SECONDS, self._connection.close) if expected else None
 
     def _refuse(self, error: Exception) -> None:
         if not self.taken.done():

@@ -51,6 +51,7 @@ log = logging.getLogger("realtime.engine.remote")
 
 _TICK_SECONDS = 0.25
 _ABORT_AGAIN_SECONDS = 0.5
+_MAX_LOST = 1024
 _PLACEMENTS = 2  # engines that a generation is given to of which nothing was heard; it may be what ends them
 
 
@@ -72,6 +73,7 @@ class RemoteEngine:
         self._front: Front | None = None
         self._max_model_len = 0
         self._held: dict[str, Generation] = {}
+        self._lost: dict[str, Member] = {}  # which has lost a generation, until that is submitted again
         self._grammars = grammars or GrammarCompiler(options.grammar_compile_seconds)
         self._dead: asyncio.Future[EngineDead] | None = None
         self._monitor: asyncio.Task[None] | None = None
@@ -84,8 +86,9 @@ class RemoteEngine:
         self._front = front = await self._load_front()
         self._members = Members(self._addresses, self._key, self._remote, self._metrics, self._on_out)
         tokens = front.tokenizer.encode(PROBE_TEXT, add_special_tokens=False)
-        measure = await self._members.first(tokens, front.vocab_size, front.facts)
-        self._max_model_len = min(measure.max_model_len, self._options.max_model_len or measure.max_model_len)
+        limit = self._options.max_model_len
+        measure = await self._members.first(tokens, front.vocab_size, front.facts, limit)
+        self._max_model_len = self._members.max_model_len
         self._grammars.start(front.tokenizer_info)
         self._monitor = asyncio.create_task(self._watch(), name="remote-engines")
         return Loaded(
@@ -99,8 +102,9 @@ class RemoteEngine:
         )
 
     async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
-        """See `Engine.look`."""
-        raise EngineRefused("engines elsewhere take no images")
+        """See `Engine.look`. This node does it, for whichever engine."""
+        front, _ = self._require_alive()
+        return await front.look(prompt_token_ids, views)
 
     async def submit(self, request: EngineRequest, sink: Sink) -> None:
         """Submit a generation; see `Engine.submit`. EngineLost: the engines that were asked did not take it, but there
@@ -131,7 +135,7 @@ class RemoteEngine:
             request, params, constraint, sink, front.vocab_size, new_reader=lambda: front.reader(request, params),
             on_failed=self._on_failed, on_surplus=self._begin_abort, on_left=self._on_left,
         )  # fmt: skip
-        generation.keys = keys_of(request.prompt_token_ids, request.cache_salt)
+        generation.keys = keys_of(request.whole_prompt, request.cache_salt)
         return generation
 
     async def abort(self, request_id: str) -> None:
@@ -189,10 +193,16 @@ class RemoteEngine:
     async def _place(self, generation: Generation) -> None:
         """Submit it to the first engine that takes it. Raises as `submit`."""
         tried: set[Member] = set() if generation.member is None else {generation.member}
+        loser = self._lost.pop(generation.request.request_id, None)
         overloaded: EngineOverloaded | None = None
         while True:
             front, members = self._require_alive()
-            member = members.choose(generation.keys, tried, alike=bool(generation.request.generated))
+            others = tried if loser is None else {*tried, loser}
+            member = members.choose(generation.keys, others, alike=bool(generation.request.generated))
+            if member is None and loser is not None:  # if nobody else can take it, it may try again
+                await members.suspect(loser)
+                loser = None
+                continue
             if member is None:
                 break
             tried.add(member)
@@ -218,12 +228,13 @@ class RemoteEngine:
         known = member.introduction
         sent = body(
             remote_id,
-            request.prompt_token_ids,
+            request.whole_prompt,
             front.sent(generation.params, constraint, tells_stops=not request.generated),
             salt=request.cache_salt,
             priority=request.priority if known is not None and known.takes_priority else 0,
             reasoning_ended=request.reasoning_ended if constraint is not None else None,
             template_kwargs=request.template_kwargs if constraint is not None else None,
+            features=request.seen.inputs if request.seen is not None else None,
         )
         generation.placed(member, remote_id)
         member.held.add(generation)
@@ -251,9 +262,16 @@ class RemoteEngine:
         if kind == "refused" and generation.constraint is not None and not generation.delivered:
             generation.placing = self._spawn(self._judge(generation, member))
         elif generation.delivered or generation.num_placements >= _PLACEMENTS:
+            self._note_loser(generation, member)
             generation.lose(f"the engine was lost: {why}")
         else:
             generation.placing = self._spawn(self._place_again(generation))
+
+    def _note_loser(self, generation: Generation, member: Member) -> None:
+        """Note who has lost a generation: its prompt leads there again, and a check takes longer than to ask again."""
+        if len(self._lost) >= _MAX_LOST:
+            del self._lost[next(iter(self._lost))]
+        self._lost[generation.request.request_id] = member
 
     async def _judge(self, generation: Generation, member: Member) -> None:
         """Find out why an engine failed a request with a constraint, because vLLM doesn't say. If the engine is

@@ -69,7 +69,7 @@ class Generation:
         self._begin()
 
     def _begin(self) -> None:
-        sampling, num_prompt = self.request.sampling, len(self.request.prompt_token_ids) + len(self.request.generated)
+        sampling, num_prompt = self.request.sampling, len(self.request.whole_prompt) + len(self.request.generated)
         most = sampling.max_tokens - len(self.request.generated)
         self._answer = Answer(
             num_prompt, most, self._vocab_size, logprobs=sampling.num_logprobs is not None, stop=sampling.stop

@@ -18,7 +18,7 @@ from realtime.engine.vllm.core_continuation import KEY
 
 from .endpoint import Endpoint
 from .http import Unreachable
-from .wire import DONE, GENERATE, Answer, Event, Events, ModelCards, Untrue, Version, body, failure_of
+from .wire import DONE, GENERATE, Answer, Event, Events, ModelCards, Untrue, Version, body, failure_of, printable
 
 PROBE_TEXT = "The quick brown fox: été, 日本, 12 + 30 = 42?"
 _NUM_TOKENS = 12
@@ -55,7 +55,7 @@ async def introduce(endpoint: Endpoint, tokens: Sequence[int], vocab_size: int) 
     """Introduce an engine. tokens: of PROBE_TEXT. Raises Unreachable or Unfit."""
     await endpoint.check()
     card = (await _read(endpoint, "/v1/models", ModelCards)).data[:1]
-    if not card or not card[0].max_model_len:
+    if not card or not card[0].max_model_len or card[0].max_model_len < 0:
         raise Unfit("it serves no model, or does not say how long its context is")
     version = await _read(endpoint, "/version", Version)
     await _compare_tokens(endpoint, tokens)
@@ -63,7 +63,12 @@ async def introduce(endpoint: Endpoint, tokens: Sequence[int], vocab_size: int) 
     greedy = await probe.run({"temperature": 0.0, "max_tokens": _NUM_TOKENS, "ignore_eos": True})
     goes_on = await probe.goes_on()
     return Introduction(
-        card[0].id[:200], version.version[:100], card[0].max_model_len, probe.priority > 0, goes_on, tuple(greedy)
+        printable(card[0].id[:200]),
+        printable(version.version[:100]),
+        card[0].max_model_len,
+        probe.priority > 0,
+        goes_on,
+        tuple(greedy),
     )
 
 

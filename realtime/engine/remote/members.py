@@ -43,6 +43,7 @@ class Members:
         self.measure: Introduction | None = None
         self._tokens: Sequence[int] = ()
         self._vocab_size = 0
+        self._limit: int | None = None
         self._facts: Mapping[str, Any] = {}
         self._options = options
         self._metrics = metrics
@@ -57,6 +58,12 @@ class Members:
         return [member for member in self.all if member.serves]
 
     @property
+    def max_model_len(self) -> int:
+        """The context that is served: the reference's, or what the operator has limited it to."""
+        assert self.measure is not None
+        return min(self.measure.max_model_len, self._limit or self.measure.max_model_len)
+
+    @property
     def fingerprint(self) -> str:
         """The fingerprint of the reference."""
         assert self.measure is not None
@@ -66,9 +73,13 @@ class Members:
         """Publish the states of all engines to `/ready` and the metrics."""
         self._metrics.views = tuple(member.view() for member in self.all)
 
-    async def first(self, tokens: Sequence[int], vocab_size: int, facts: Mapping[str, Any]) -> Introduction:
-        """Wait until one serves, for as long as it takes. Raises EngineError when all have answered and none is fit."""
-        self._tokens, self._vocab_size, self._facts = tokens, vocab_size, facts
+    async def first(
+        self, tokens: Sequence[int], vocab_size: int, facts: Mapping[str, Any], max_model_len: int | None
+    ) -> Introduction:
+        """Wait until one serves, for as long as it takes. max_model_len: the operator's limit. Raises EngineError when
+        all have answered and none is fit.
+        """
+        self._tokens, self._vocab_size, self._facts, self._limit = tokens, vocab_size, facts, max_model_len
         while not self.serving:
             self.tick(time.monotonic())
             asked = [member.asked for member in self.all if member.asked is not None]
@@ -114,6 +125,7 @@ class Members:
     async def _admit(self, member: Member) -> None:
         try:
             known = await introduce(member.endpoint, self._tokens, self._vocab_size)
+            self._check_context(known)
         except (Unreachable, Unfit) as error:
             before, unfit = member.health.why, isinstance(error, Unfit)
             member.refused(str(error), unfit=unfit)
@@ -129,6 +141,14 @@ class Members:
             "engine serves engine=%s model=%s version=%s goes_on=%s alike=%s",
             member.name, known.model, known.version, known.goes_on, member.alike,
         )  # fmt: skip
+
+    def _check_context(self, known: Introduction) -> None:
+        """Refuse an engine that can't hold what another one can: it would refuse answers, or cut them short."""
+        if self.measure is not None and known.max_model_len < self.max_model_len:
+            raise Unfit(
+                f"its context is {known.max_model_len} tokens, and that of the first engine {self.max_model_len}: give "
+                "this server --max-model-len with the smaller number"
+            )
 
     async def _check(self, member: Member) -> None:
         if await member.check():

@@ -127,13 +127,16 @@ class Events:
     """
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._max = max_line_bytes
 
     def feed(self, data: bytes) -> Iterator[Event | str]:
         """Yield the events that these bytes complete; DONE for the end. Raises Untrue."""
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
+        *lines, rest = data.split(b"\n")
+        if lines and self._rest:
+            lines[0] = bytes(self._rest + lines[0])
+            self._rest.clear()
+        self._rest += rest  # in place: a line may come in as many pieces as it has bytes
         if len(self._rest) > self._max:
             raise Untrue(f"an event of more than {self._max} bytes")
         for line in lines:
@@ -231,7 +234,7 @@ class Answer:
 
 def failure(code: int | str | None, message: str, param: str | None) -> EngineError:
     """Translate an HTTP status, or an error in a stream, to an `Engine` error."""
-    text = _printable(message)
+    text = printable(message)
     if code in (429, 503):
         return EngineOverloaded(text)
     if isinstance(code, int) and 400 <= code < 500 and code not in (401, 403, 404, 405, 408):
@@ -252,8 +255,11 @@ def failure_of(status: int, body: bytes) -> EngineError:
 def body(
     request_id: str, token_ids: Sequence[int], sampling: Mapping[str, Any], *, salt: str | None = None,
     priority: int = 0, reasoning_ended: bool | None = None, template_kwargs: Mapping[str, Any] | None = None,
+    features: msgspec.Raw | None = None,
 ) -> bytes:  # fmt: skip
-    """Encode the request. `sampling`: members of vLLM's SamplingParams. Raises EngineRefused."""
+    """Encode the request. `sampling`: members of vLLM's SamplingParams. `features`: of images, encoded already. Raises
+    EngineRefused.
+    """
     members: dict[str, Any] = {
         "request_id": request_id,
         "token_ids": list(token_ids),
@@ -269,6 +275,8 @@ def body(
         members["reasoning_ended"] = reasoning_ended
     if template_kwargs is not None:
         members["reasoning_parser_kwargs"] = {"chat_template_kwargs": template_kwargs}
+    if features is not None:
+        members["features"] = features
     try:
         return msgspec.json.encode(members)
     except (TypeError, ValueError, OverflowError) as error:
@@ -280,5 +288,6 @@ def abort_body(request_ids: Sequence[str]) -> bytes:
     return msgspec.json.encode({"request_ids": [ABORT_PREFIX + one for one in request_ids]})
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return an engine's words as they may be passed on: bounded, on one line."""
     return "".join(letter if letter.isprintable() else " " for letter in text[:MAX_MESSAGE_CHARS])

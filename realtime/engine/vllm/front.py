@@ -1,11 +1,13 @@
 """The front end of remote engines: the parts of vLLM that a node needs itself: the tokenizer, the parsers, the facts in
-the model's files, and vLLM's own way from tokens to text. No weights are read and no device is used.
+the model's files, the processor of images, and vLLM's own way from tokens to text. No weights are read and no device is
+used.
 
 Places that rely on vLLM's internals are marked `# internal:`, as in `engine`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -19,21 +21,24 @@ from realtime.engine.base import (
     EngineRequest,
     FinishReason,
     ModelInfo,
+    Seen,
     TokenChunk,
     TokenLogprob,
 )
 from realtime.engine.options import VllmOptions
 from realtime.engine.parsing import Constraint, Parsers
+from realtime.engine.pictures import View
 from realtime.observability.progress import Progress
 
 from .errors import translate
+from .features import features_of
 from .fingerprint import files_of
 from .launch import environment, variables
 from .loaded import model_info
 from .outputs import prime
 from .parsers import VllmParsers, check_names, named
 from .sampling import sampling_params
-from .sight import check_markers
+from .sight import check_markers, look, sight_of
 
 if TYPE_CHECKING:
     from vllm.config import ModelConfig
@@ -45,17 +50,20 @@ _SENT = (
     "max_tokens", "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
     "repetition_penalty", "seed", "stop", "stop_token_ids", "ignore_eos", "skip_special_tokens", "extra_args",
 )  # fmt: skip
+_OF_IMAGES = ("limit_mm_per_prompt", "mm_processor_kwargs")  # further arguments that decide what a node makes of images
 _NUM_CONTEXT = 4  # internal: as many tokens as vLLM looks back to write one of several bytes
 
 
 class Front:
     """The front end of one model. Made in a thread by `load_front`, which takes seconds; used on the event loop."""
 
-    def __init__(self, options: VllmOptions, config: ModelConfig, tokenizer: Any) -> None:
-        """Raises EngineError."""
+    def __init__(self, options: VllmOptions, config: ModelConfig, tokenizer: Any, renderer: Any = None) -> None:
+        """renderer: vLLM's, of a model that may take images. Raises EngineError."""
         self.tokenizer = tokenizer
         self.vocab_size: int = config.get_vocab_size()
-        self.model: ModelInfo = model_info(options, config)
+        # What `sight` reads of an engine.
+        self._eyes: Any = SimpleNamespace(model_config=config, renderer=renderer, get_tokenizer=lambda: tokenizer)
+        self.model: ModelInfo = model_info(options, config, *(sight_of(self._eyes) if renderer is not None else ()))
         self.parsers: Parsers | None = None
         if any(names := named(options)):
             self.parsers = VllmParsers(tokenizer, config, names)
@@ -66,11 +74,19 @@ class Front:
         }
         self._config = config
 
+    async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
+        """See `Engine.look`: `inputs` is what is sent to an engine. Raises EngineRefused."""
+        if not self.model.sees:
+            raise EngineRefused("the model takes no images")
+        try:
+            seen = await look(self._eyes, prompt_token_ids, views)
+            return Seen(seen.token_ids, await asyncio.to_thread(features_of, seen.inputs))
+        except Exception as error:
+            raise translate(error) from error
+
     def check(self, request: EngineRequest, max_model_len: int) -> None:
         """Refuse a request that no engine would take, before one is asked. Raises EngineRefused."""
-        ids = request.prompt_token_ids
-        if request.seen is not None:
-            raise EngineRefused("engines elsewhere take no images")
+        ids = request.whole_prompt
         if not ids:
             raise EngineRefused("the prompt is empty")
         if len(ids) + len(request.generated) >= max_model_len:
@@ -79,7 +95,8 @@ class Front:
             raise EngineRefused("the prompt has a token that the model does not have")
         if len(request.generated) >= request.sampling.max_tokens > 0:
             raise EngineRefused("the generated tokens are as many as there may be: the generation has ended")
-        check_markers(self._config, ids, 0)
+        if request.seen is None:  # else `look` has done it
+            check_markers(self._config, ids, 0)
 
     def sampling(self, request: EngineRequest) -> SamplingParams:
         """Return vLLM's sampling parameters as vLLM would have them here, without a constraint. Raises
@@ -140,17 +157,26 @@ def load_front(options: VllmOptions, progress: Progress) -> Front:
             check_names(options)
             progress.begin("reading the model's configuration")
             args = {name: getattr(options, name) for name in ("tokenizer", "revision", "trust_remote_code", "dtype")}
+            args |= {name: value for name, value in options.extra.items() if name in _OF_IMAGES}
             config = AsyncEngineArgs(
                 model=options.model, hf_overrides=_unquantized, max_logprobs=MAX_LOGPROBS, **args
             ).create_model_config()
             tokenizer: Any = cached_tokenizer_from_config(config)
-            return Front(options, config, tokenizer)
+            return Front(options, config, tokenizer, _renderer(config) if config.supports_multimodal_inputs else None)
         except EngineError:
             raise
         except Exception as error:
             raise EngineError(f"the model's files can't be read: {error}") from error
         finally:
             progress.end()
+
+
+def _renderer(config: ModelConfig) -> Any:
+    """Return vLLM's renderer, which has the model's processor."""
+    from vllm.config import VllmConfig
+    from vllm.renderers import renderer_from_config
+
+    return renderer_from_config(VllmConfig(model_config=config))
 
 
 def _unquantized(config: Any) -> Any:
@@ -170,7 +196,7 @@ class Reader:
         from vllm.v1.engine.logprobs import LogprobsProcessor
 
         asked: Any = SimpleNamespace(  # internal: what both read of an EngineCoreRequest
-            request_id=request.request_id, prompt_token_ids=list(request.prompt_token_ids), prompt_embeds=None,
+            request_id=request.request_id, prompt_token_ids=list(request.whole_prompt), prompt_embeds=None,
             sampling_params=params,
         )  # fmt: skip
         self._detokenizer: Any = IncrementalDetokenizer.from_new_request(tokenizer, asked)

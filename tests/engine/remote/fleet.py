@@ -61,7 +61,7 @@ class Fleet:
         self._count += 1
         sink, seed = Recorder(), members.pop("seed", None)
         request = EngineRequest(
-            request_id=f"r{self._count}",
+            request_id=members.pop("request_id", f"r{self._count}"),
             prompt_token_ids=prompt,
             sampling=Sampling(max_tokens=max_tokens, seed=seed),
             **members,
@@ -88,21 +88,24 @@ async def fleet(members: list[TokenEngine], **options: Any) -> AsyncIterator[Fle
     """Start one; at the end nothing may be left at the engines."""
     urls = tuple(one.url for one in members)
     remote = RemoteOptions(engine_url=urls, **{"engine_check_seconds": 0.2, "engine_abort_seconds": 5, **options})
-    metrics, grammars = (
-        FleetMetrics(),
-        SimpleNamespace(start=lambda info: None, close=_nothing, compile=_as_it_is, trouble=None),
-    )
-    grammars.num_running = grammars.num_waiting = 0
+    metrics = FleetMetrics()
 
     async def front() -> Any:
         return Front()
 
-    engine = RemoteEngine(VllmOptions(), remote, KEY, front, metrics, cast(Any, grammars))
+    engine = RemoteEngine(VllmOptions(), remote, KEY, front, metrics, no_grammars())
     try:
         made = Fleet(engine, await engine.start(), members, metrics)
         yield made
     finally:
         await engine.shutdown()
+
+
+def no_grammars() -> Any:
+    """A compiler that compiles nothing."""
+    return SimpleNamespace(
+        start=lambda info: None, close=_nothing, compile=_as_it_is, trouble=None, num_running=0, num_waiting=0
+    )
 
 
 async def _nothing() -> None:

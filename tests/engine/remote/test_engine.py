@@ -5,9 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
-from realtime.engine.base import EngineDead, EngineError, EngineLost, EngineOverloaded, EngineRefused, FinishReason
+from realtime.engine.base import (
+    EngineDead,
+    EngineError,
+    EngineLost,
+    EngineOverloaded,
+    EngineRefused,
+    FinishReason,
+    Seen,
+)
 from realtime.engine.parsing import Constraint
 from realtime.engine.remote.engine import RemoteEngine
 from realtime.engine.remote.http import Address
@@ -42,6 +51,19 @@ async def test_a_conversation_stays_and_others_spread() -> None:
         for request_id, _ in busy:
             await all_of_them.engine.abort(request_id)
         assert all_of_them.counted("prefix_tokens") == 2 * 128
+
+
+async def test_images_go_wherever_their_request_does() -> None:
+    seen = Seen([1, 2, 2, 2, 3], msgspec.Raw(b'{"mm_hashes":{"image":["k"]}}'))
+    async with token_engines(2) as engines, fleet(engines) as both:
+        await all_serve(both)
+        engines[0].play = [tokens_then(0)]
+        begun = tuple(answer(list(seen.token_ids), 5))
+        sink = await both.run([1, 2, 3], seen=seen, generated=begun)
+        assert [*begun, *sink.token_ids] == answer(list(seen.token_ids), 20)
+        sent = [body for engine in engines for body in engine.generations]
+        assert [one["features"] for one in sent] == [{"mm_hashes": {"image": ["k"]}}] * 2
+        assert [one["token_ids"] for one in sent] == [[1, 2, 2, 2, 3]] * 2
 
 
 BEFORE_ANY = {
@@ -95,6 +117,21 @@ async def test_what_was_begun_is_lost_and_goes_on_elsewhere(play: Any, heard: in
         engines[0].health = 500
         rest = await both.run(PROMPT, generated=tuple(sink.token_ids))
         assert sink.token_ids + rest.token_ids == answer(PROMPT, 20)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_what_an_engine_has_lost_is_given_to_another_if_there_is_one(number: int) -> None:
+    """Its prompt is where it was, and that engine may serve still: a check takes longer than to ask again."""
+    failed = tokens_then(5, chunk(b'data: {"error": {"message": "x", "code": 500}}\n\n'))
+    async with token_engines(number) as engines, fleet(engines) as all_of_them:
+        await all_serve(all_of_them)
+        engines[0].play = [failed]
+        sink = await all_of_them.run(PROMPT, request_id="r")
+        assert isinstance(sink.error, EngineLost)
+        rest = await all_of_them.run(PROMPT, request_id="r", generated=tuple(sink.token_ids))
+        assert sink.token_ids + rest.token_ids == answer(PROMPT, 20)
+        assert [len(engine.generations) for engine in engines] == ([2] if number == 1 else [1, 1])
+        assert all_of_them.engine._lost == {}
 
 
 async def test_what_harms_every_engine_is_given_to_two() -> None:

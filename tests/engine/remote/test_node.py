@@ -15,9 +15,9 @@ import pytest_asyncio
 from realtime.engine.options import RemoteOptions
 from realtime.settings.fields import Settings
 from tests.observability.scrapes import value
-from tests.support.elsewhere import KEY, OPTIONS, VllmServe
 from tests.support.real import RealServer, hosting
 from tests.support.server import Client, dial
+from tests.support.vllm_serve import KEY, STARTER, VllmServe
 
 pytestmark = [
     pytest.mark.vllm,
@@ -100,7 +100,7 @@ def _hosted(settings: Settings) -> Iterator[Any]:
 
     def host() -> None:
         try:
-            with hosting(OPTIONS, settings) as server:
+            with hosting(STARTER, settings) as server:
                 started.set_result(server)
                 over.wait()
         except BaseException as error:
