@@ -393,6 +393,8 @@ class Run:
         """Close the open item, append the one terminal event, and keep what a next turn may continue."""
         stages, response = self.stages, self.response
         assembler, token_ids = stages.assembler, self._usage.latest.token_ids
+        if self._past is not None and not isinstance(ending.outcome, FinishReason):
+            self._past.end_where_it_was()
         if not self._is_behind or isinstance(ending.outcome, FinishReason):
             with contextlib.suppress(Diverged):
                 self._write(ending.close(assembler))
