@@ -16,6 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from . import redis_scripts as scripts
+from .acknowledged import Acknowledged
 from .backend import Away, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
 from .facts import Inspectable, StoreFacts
 from .forms import FORM, check_form
@@ -50,6 +51,7 @@ class RedisBackend(Inspectable):
         self._own = f"{namespace}!".encode()  # of what is not in a space
         self._sets = {space.encode(): self._own + b"in-order:" + space.encode() for space in SPACES}
         self._digests: dict[str, str] = {}
+        self._acknowledged = Acknowledged()
         self._execute: Any = self._redis.execute_command
         self._look_ups, self._commits = Room(_LOOK_UPS, _SECONDS), Room(_COMMITS, _SECONDS)
 
@@ -75,10 +77,7 @@ class RedisBackend(Inspectable):
 
     async def commit(self, changes: Changes) -> None:
         """See Backend."""
-        node, epoch = changes.fence.node.encode(), changes.fence.epoch
-        arguments: list[bytes | int] = [
-            epoch, changes.number, len(changes.checks), len(changes.deletes), len(changes.sets), len(changes.adds),
-        ]  # fmt: skip
+        lease, arguments = changes.fence, list[bytes | int]()
         for key, expected in changes.checks.items():
             kind = b"-" if expected is None else b"+" if expected is True else b"="
             arguments += (self._prefix + key, kind, expected if isinstance(expected, bytes) else b"")
@@ -88,25 +87,37 @@ class RedisBackend(Inspectable):
             arguments += (*self._names(key), value)
         for key, number in changes.adds.items():
             arguments += (*self._names(key), number)
+        node = lease.node.encode()
+        keys = [self._lease(node), self._own + b"number:" + node, self._num_commits(lease.node)]
         async with self._commits:
-            result = await self._run(scripts.COMMIT, [self._lease(node), self._own + b"number:" + node], *arguments)
-        if result == 1:
+            result = await self._run(
+                scripts.COMMIT, keys, lease.epoch, changes.number, len(changes.checks), len(changes.deletes),
+                len(changes.sets), len(changes.adds), self._acknowledged.of(lease), *arguments,
+            )  # fmt: skip
+        if result == scripts.MISSED:
+            self._acknowledged.missed(lease)
+        if result in (scripts.FENCED, scripts.MISSED):
             raise Fenced
-        if result == 2:
+        if result == scripts.CONFLICT:
             raise Conflict
+        self._acknowledged.note(lease, result)
 
     # -- leases
 
     async def acquire(self, node: str, seconds: float, told: bytes) -> Lease | None:
         """See Backend."""
-        keys = [self._lease(node.encode()), self._own + b"epoch", self._own + b"told"]
+        keys = [self._lease(node.encode()), self._own + b"epoch", self._own + b"told", self._num_commits(node)]
         epoch = await self._run(scripts.ACQUIRE, keys, node, int(seconds * 1e3), told)
         return Lease(node, int(epoch)) if epoch is not None else None
 
     async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
         """See Backend."""
-        keys = [self._lease(lease.node.encode()), self._own + b"told"]
-        return bool(await self._run(scripts.RENEW, keys, lease.node, lease.epoch, int(seconds * 1e3), told))
+        keys = [self._lease(lease.node.encode()), self._own + b"told", self._num_commits(lease.node)]
+        known = self._acknowledged.of(lease)
+        result = await self._run(scripts.RENEW, keys, lease.node, lease.epoch, int(seconds * 1e3), told, known)
+        if result == scripts.MISSED:
+            self._acknowledged.missed(lease)
+        return bool(result == 1)
 
     async def release(self, lease: Lease) -> None:
         """See Backend."""
@@ -161,6 +172,9 @@ class RedisBackend(Inspectable):
     def _lease(self, node: bytes) -> bytes:
         return self._own + b"lease:" + node
 
+    def _num_commits(self, node: str) -> bytes:
+        return self._own + b"commits:" + node.encode()
+
     def _names(self, key: Key) -> tuple[bytes, bytes, bytes]:
         """Return the name of a key, its sorted set, and its member there."""
         ordered = self._sets.get(key.partition(b"/")[0])
@@ -188,6 +202,9 @@ class RedisBackend(Inspectable):
             raise Away(f"Redis can't be reached: {reason_of(error)}") from None
         except exceptions.RedisError as error:
             text = str(error)
-            if isinstance(error, exceptions.ReadOnlyError) or text.startswith(_AWAY):
+            if isinstance(error, exceptions.ReadOnlyError):  # it is a replica by now; what was the replica is elsewhere
+                await self._redis.connection_pool.disconnect()
+                raise Away("Redis can't be written: it is a replica") from None
+            if text.startswith(_AWAY):
                 raise Away(f"Redis can't be written: {text.split(maxsplit=1)[0]}") from None
             raise Refused(f"Redis refuses what is sent: {text[:200]}") from None

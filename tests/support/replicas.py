@@ -1,0 +1,132 @@
+"""A store with a replica that follows it without waiting, and an address that is the one's first and then the other's,
+as operators have it: a virtual address, a name, or a proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+
+from bench.databases import NotInstalled, postgres_command, ready, start, stop
+from realtime.store.cluster.stores import make_backend
+
+from .network import Network, network
+
+
+class Replicated:
+    """Both of them, and the way to the one that is the primary for now."""
+
+    def __init__(self, kind: str, folders: tuple[Path, Path], way: Network, ports: tuple[int, int]) -> None:
+        self.way = way
+        self._kind = kind
+        self._folders = folders
+        self._ports = ports
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def url(self) -> str:
+        """Where nodes find it."""
+        return self._url(self.way.port)
+
+    def _url(self, port: int) -> str:
+        at = f"127.0.0.1:{port}"
+        return f"redis://{at}/0" if self._kind == "redis" else f"postgresql://postgres@{at}/postgres"
+
+    async def begin(self) -> None:
+        """Start both, and wait until the second follows the first."""
+        self._processes.append(start(self._kind, self._folders[0], port=self._ports[0])[0])
+        await ready(make_backend(self._url(self._ports[0])))
+        if self._kind == "postgres":
+            source = ("-h", "127.0.0.1", "-p", str(self._ports[0]), "-U", "postgres", "-X", "stream", "-c", "fast")
+            copy = postgres_command(
+                "pg_basebackup", self._folders[1], "-R", "-D", str(self._folders[1] / "data"), *source
+            )
+            subprocess.run(copy, check=True, cwd=self._folders[1])
+        self._processes.append(start(self._kind, self._folders[1], port=self._ports[1])[0])
+        if self._kind == "redis":
+            await self._ask(1, "REPLICAOF 127.0.0.1 " + str(self._ports[0]))
+        await self.caught_up()
+
+    async def caught_up(self) -> None:
+        """Wait until the second has all that the first one has."""
+        if self._kind == "redis":
+            while not await self._ask(0, "WAIT 1 0"):
+                await asyncio.sleep(0.01)
+            return
+        at = await self._ask(0, "SELECT pg_current_wal_lsn()::text")
+        while not await self._ask(1, f"SELECT coalesce(pg_last_wal_replay_lsn() >= '{at}', false)"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    async def part(self) -> None:
+        """Promote the second, while the first does not know: it goes on and acknowledges what will be lost."""
+        await self._ask(1, "REPLICAOF NO ONE" if self._kind == "redis" else "SELECT pg_promote()")
+
+    def point(self) -> None:
+        """Have new connections end at the second."""
+        self.way.target_port = self._ports[1]
+
+    async def demote(self) -> None:
+        """Have the first follow the second. Whoever is connected to it stays so. Redis only."""
+        await self._ask(0, "REPLICAOF 127.0.0.1 " + str(self._ports[1]))
+
+    def kill(self) -> None:
+        """End the first as a crash does."""
+        process = self._processes.pop(0)
+        if self._kind == "postgres":
+            stop(process)
+        else:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def close(self) -> None:
+        """End both."""
+        while self._processes:
+            stop(self._processes.pop())
+
+    async def _ask(self, which: int, command: str) -> object:
+        if self._kind == "redis":
+            async with Redis(port=self._ports[which]) as redis:
+                return await redis.execute_command(*command.split())  # type: ignore[no-untyped-call]
+        connection = await asyncpg.connect(self._url(self._ports[which]))
+        try:
+            return await connection.fetchval(command)
+        finally:
+            await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def replicated(kind: str) -> AsyncIterator[Replicated]:
+    """Start a primary and its replica; skip the test if they are not installed."""
+    with contextlib.ExitStack() as stack:
+        folders = [
+            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="realtime-", ignore_cleanup_errors=True)))
+            for _ in range(2)
+        ]
+        ports = _free_ports()
+        async with network(ports[0]) as way:
+            found = Replicated(kind, (folders[0], folders[1]), way, ports)
+            try:
+                await found.begin()
+                yield found
+            except NotInstalled as error:
+                if os.environ.get("TESTS_NEED_STORES") == "1":
+                    raise
+                pytest.skip(f"{error}: its fail-over was not tested")
+            finally:
+                found.close()
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        return one.getsockname()[1], two.getsockname()[1]
