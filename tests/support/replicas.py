@@ -17,6 +17,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bench.databases import NotInstalled, postgres_command, ready, start, stop
 from realtime.store.cluster.stores import make_backend
@@ -31,7 +32,7 @@ class Replicated:
         self.way = way
         self._kind = kind
         self._folders = folders
-        self._ports = ports
+        self.ports = ports
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -45,17 +46,17 @@ class Replicated:
 
     async def begin(self) -> None:
         """Start both, and wait until the second follows the first."""
-        self._processes.append(start(self._kind, self._folders[0], port=self._ports[0])[0])
-        await ready(make_backend(self._url(self._ports[0])))
+        self._processes.append(start(self._kind, self._folders[0], port=self.ports[0])[0])
+        await ready(make_backend(self._url(self.ports[0])))
         if self._kind == "postgres":
-            source = ("-h", "127.0.0.1", "-p", str(self._ports[0]), "-U", "postgres", "-X", "stream", "-c", "fast")
+            source = ("-h", "127.0.0.1", "-p", str(self.ports[0]), "-U", "postgres", "-X", "stream", "-c", "fast")
             copy = postgres_command(
                 "pg_basebackup", self._folders[1], "-R", "-D", str(self._folders[1] / "data"), *source
             )
             subprocess.run(copy, check=True, cwd=self._folders[1])
-        self._processes.append(start(self._kind, self._folders[1], port=self._ports[1])[0])
+        self._processes.append(start(self._kind, self._folders[1], port=self.ports[1])[0])
         if self._kind == "redis":
-            await self._ask(1, "REPLICAOF 127.0.0.1 " + str(self._ports[0]))
+            await self._ask(1, "REPLICAOF 127.0.0.1 " + str(self.ports[0]))
         await self.caught_up()
 
     async def caught_up(self) -> None:
@@ -74,11 +75,11 @@ class Replicated:
 
     def point(self) -> None:
         """Have new connections end at the second."""
-        self.way.target_port = self._ports[1]
+        self.way.target_port = self.ports[1]
 
     async def demote(self) -> None:
         """Have the first follow the second. Whoever is connected to it stays so. Redis only."""
-        await self._ask(0, "REPLICAOF 127.0.0.1 " + str(self._ports[1]))
+        await self._ask(0, "REPLICAOF 127.0.0.1 " + str(self.ports[1]))
 
     def kill(self) -> None:
         """End the first as a crash does."""
@@ -96,9 +97,15 @@ class Replicated:
 
     async def _ask(self, which: int, command: str) -> object:
         if self._kind == "redis":
-            async with Redis(port=self._ports[which]) as redis:
+            async with Redis(port=self.ports[which]) as redis:
                 return await redis.execute_command(*command.split())  # type: ignore[no-untyped-call]
-        connection = await asyncpg.connect(self._url(self._ports[which]))
+        while True:
+            try:
+                connection = await asyncpg.connect(self._url(self.ports[which]))
+            except asyncpg.CannotConnectNowError:  # it listens before it answers
+                await asyncio.sleep(0.02)
+            else:
+                break
         try:
             return await connection.fetchval(command)
         finally:
@@ -125,6 +132,30 @@ async def replicated(kind: str) -> AsyncIterator[Replicated]:
                 pytest.skip(f"{error}: its fail-over was not tested")
             finally:
                 found.close()
+
+
+@contextlib.asynccontextmanager
+async def sentinel(store: Replicated) -> AsyncIterator[str]:
+    """Start what watches a Redis and its replica, and promotes that; give the URL for nodes."""
+    port, _ = _free_ports()
+    with tempfile.TemporaryDirectory(prefix="realtime-") as folder:
+        file = Path(folder) / "sentinel.conf"
+        file.write_text(
+            f"port {port}\nbind 127.0.0.1\nsentinel monitor ours 127.0.0.1 {store.ports[0]} 1\n"
+            "sentinel down-after-milliseconds ours 300\nsentinel failover-timeout ours 2000\n"
+        )
+        process = subprocess.Popen(["redis-server", str(file), "--sentinel"], stdout=subprocess.DEVNULL)
+        try:
+            async with asyncio.timeout(60), Redis(port=port) as watcher:  # guards against hanging only
+                while True:
+                    with contextlib.suppress(RedisConnectionError):
+                        if await watcher.execute_command("SENTINEL", "REPLICAS", "ours"):  # type: ignore[no-untyped-call]
+                            break
+                    await asyncio.sleep(0.05)
+            yield f"redis://127.0.0.1:1,127.0.0.1:{port}/0?sentinel=ours"
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def _free_ports() -> tuple[int, int]:

@@ -11,9 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis import exceptions
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from . import redis_scripts as scripts
 from .acknowledged import Acknowledged
@@ -22,6 +20,7 @@ from .facts import Inspectable, StoreFacts
 from .forms import FORM, check_form
 from .keys import SPACES
 from .reasons import reason_of
+from .redis_connection import connect
 from .redis_facts import read_facts
 from .room import Room
 from .urls import BadUrl, split_namespace
@@ -39,10 +38,7 @@ class RedisBackend(Inspectable):
         """Raises Refused for an invalid URL."""
         try:
             bare, namespace = split_namespace(url)
-            self._redis = Redis.from_url(
-                bare, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, retry=Retry(NoBackoff(), 0),
-                decode_responses=False,
-            )  # fmt: skip
+            self._redis, self._sentinel = connect(bare, _SECONDS)
         except BadUrl as error:
             raise Refused(str(error)) from None
         except (ValueError, TypeError):  # their texts have the URL
@@ -166,6 +162,8 @@ class RedisBackend(Inspectable):
     async def close(self) -> None:
         """See Backend."""
         await self._redis.aclose()
+        if self._sentinel is not None:
+            await self._sentinel.aclose()
 
     # -- parts
 
@@ -199,6 +197,8 @@ class RedisBackend(Inspectable):
         except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
             if any(isinstance(one, _DENIED) for one in (error, error.__cause__, error.__context__)):
                 raise Denied("Redis refuses the user or the password") from None
+            if isinstance(error, MasterNotFoundError):
+                raise Away("Redis can't be reached: no Sentinel that answers knows a primary of this name") from None
             raise Away(f"Redis can't be reached: {reason_of(error)}") from None
         except exceptions.RedisError as error:
             text = str(error)

@@ -9,7 +9,7 @@ import pytest
 from realtime.store.cluster.backend import Away, Backend, Changes, Fenced, Lease
 from realtime.store.cluster.stores import make_backend
 from tests.support.long import LONG
-from tests.support.replicas import replicated
+from tests.support.replicas import replicated, sentinel
 
 from .test_nodes import Cluster, adopt, begin, event
 
@@ -75,6 +75,22 @@ async def test_a_redis_that_is_made_a_replica_is_left() -> None:
         await written(a, mine, 2)
         assert list(await a.get([b"record/1", b"record/2"])) == [b"x", b"x"]
         await a.close()
+
+
+async def test_sentinels_say_where_the_primary_is_now() -> None:
+    """Nobody but them is told that there is another one."""
+    async with replicated("redis") as store, sentinel(store) as url:
+        a, mine = await opened(url, "a")
+        await written(a, mine, 1)
+        await store.caught_up()
+        store.kill()
+        await written(a, mine, 2)
+        assert list(await a.get([b"record/1", b"record/2"])) == [b"x", b"x"]
+        await a.close()
+        stranger = make_backend(url.replace("ours", "another"))
+        with pytest.raises(Away, match="no Sentinel that answers knows a primary of this name"):
+            await stranger.open()
+        await stranger.close()
 
 
 def test_what_a_lost_adoption_took_is_written_by_one_node() -> None:
