@@ -56,7 +56,18 @@ def _redis(folder: Path, port: int, flags: Sequence[str]) -> subprocess.Popen[by
     if program is None:
         raise NotInstalled("redis-server is not installed")
     socket = folder / "redis.sock"
-    options = ("--bind", "127.0.0.1", "--port", str(port), "--unixsocket", str(socket), "--save", "", "--appendonly", "yes")
+    options = (
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--unixsocket",
+        str(socket),
+        "--save",
+        "",
+        "--appendonly",
+        "yes",
+    )
     process = subprocess.Popen([program, *options, "--dir", str(folder), *flags], stdout=subprocess.DEVNULL)
     _wait_for(socket, process)
     return process

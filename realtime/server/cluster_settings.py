@@ -18,7 +18,6 @@ import msgspec
 
 from realtime.settings.fields import ClusterSettings, ServerSettings
 from realtime.settings.sources import SettingsError
-
 from realtime.store.cluster.urls import hosts_of
 
 from .listening import reachable

@@ -1,4 +1,4 @@
-"""Three servers that are one: real vLLM on `a`, the scripted engine on `b` and `c`, and nodes that are killed and stopped.
+"""Three servers that are one: real vLLM on `a`, the scripted engine on `b` and `c`. They are killed and stopped.
 
 The long form has PostgreSQL beside Redis, and nodes that all have real vLLM, where a real answer goes on elsewhere.
 """
@@ -71,7 +71,9 @@ async def killed(victim: Node, reader: Client, asked: dict[str, Any]) -> Events:
         assert events.pop()["error"]["code"] == "epoch_mismatch"
         had, events = events, await whole_again(reader, response_id)
         kept = events[-1]["response"]["output"]
-        assert text_of(had).startswith("".join(item["content"][0]["text"] for item in kept if item["type"] == "message"))
+        assert text_of(had).startswith(
+            "".join(item["content"][0]["text"] for item in kept if item["type"] == "message")
+        )
     check_order(events)
     return events
 
@@ -116,7 +118,7 @@ async def drained(client: Client) -> Events:
 
 
 async def test_three_nodes_are_one_and_outlive_each_other(server: StoreServer) -> None:
-    """The real answer of a killed node fails as such an answer does where no engine like its own is; all others go on."""
+    """The real answer of a killed node fails, since no other one has such an engine. All others go on."""
     async with processes(server.url(), {"a": (), "b": SCRIPTED, "c": SCRIPTED}) as (a, b, c):
         await read_and_stopped_elsewhere(a, b, c)
         async with b.client() as client:

@@ -1,6 +1,7 @@
 """Three nodes behind HAProxy are upgraded one after the other under many streams: what users have of it.
 
-The long form has 200 of them, on PostgreSQL too, and prints what it took. docs/cluster.md, "Going down", says what is shown here.
+The long form has 200 of them, on PostgreSQL too, and prints what it took. docs/cluster.md, "Going down", says what is
+shown here.
 """
 
 from __future__ import annotations

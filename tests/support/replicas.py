@@ -53,7 +53,7 @@ class Replicated:
             copy = postgres_command(
                 "pg_basebackup", self._folders[1], "-R", "-D", str(self._folders[1] / "data"), *source
             )
-            subprocess.run(copy, check=True, cwd=self._folders[1])
+            await asyncio.to_thread(subprocess.run, copy, check=True, cwd=self._folders[1])
         self._processes.append(start(self._kind, self._folders[1], port=self.ports[1])[0])
         if self._kind == "redis":
             await self._ask(1, "REPLICAOF 127.0.0.1 " + str(self.ports[0]))
@@ -62,8 +62,7 @@ class Replicated:
     async def caught_up(self) -> None:
         """Wait until the second has all that the first one has."""
         if self._kind == "redis":
-            while not await self._ask(0, "WAIT 1 0"):
-                await asyncio.sleep(0.01)
+            await self._ask(0, "WAIT 1 0")
             return
         at = await self._ask(0, "SELECT pg_current_wal_lsn()::text")
         while not await self._ask(1, f"SELECT coalesce(pg_last_wal_replay_lsn() >= '{at}', false)"):  # noqa: ASYNC110
@@ -144,7 +143,8 @@ async def sentinel(store: Replicated) -> AsyncIterator[str]:
             f"port {port}\nbind 127.0.0.1\nsentinel monitor ours 127.0.0.1 {store.ports[0]} 1\n"
             "sentinel down-after-milliseconds ours 300\nsentinel failover-timeout ours 2000\n"
         )
-        process = subprocess.Popen(["redis-server", str(file), "--sentinel"], stdout=subprocess.DEVNULL)
+        command = ("redis-server", str(file), "--sentinel")
+        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
         try:
             async with asyncio.timeout(60), Redis(port=port) as watcher:  # guards against hanging only
                 while True:
@@ -155,7 +155,7 @@ async def sentinel(store: Replicated) -> AsyncIterator[str]:
             yield f"redis://127.0.0.1:1,127.0.0.1:{port}/0?sentinel=ours"
         finally:
             process.terminate()
-            process.wait()
+            await process.wait()
 
 
 def _free_ports() -> tuple[int, int]:

@@ -3,8 +3,9 @@
 `commit` is a transaction in one call. It locks the lease's row for its length, so that nobody can find the lease ended
 and adopt its responses while a commit is under way. It locks what it checks by numbers that the caller derives from the
 keys, in ascending order, so that two commits that could conflict follow one another. It returns how many commits of the
-lease there are by now, or one of the numbers below. Epochs follow the clock, so that a new primary gives none again that
-the old one gave last.
+lease there are by now, or one of the numbers below.
+
+Epochs follow the clock, so that a new primary gives none again that the old one gave last.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ FENCED, CONFLICT, MISSED = -1, -2, -3
 
 COMMIT = """
 CREATE OR REPLACE FUNCTION {schema}.commit(
-    its_node text, its_epoch bigint, its_number bigint, its_commits bigint, locks integer[], equal_keys bytea[], equal_values bytea[],
+    its_node text, its_epoch bigint, its_number bigint, its_commits bigint, locks integer[],
+    equal_keys bytea[], equal_values bytea[],
     present_keys bytea[], deletes bytea[], set_keys bytea[], set_values bytea[], add_keys bytea[], add_numbers bigint[]
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,7 +1,7 @@
 """The way to Redis: one address, or Sentinels that know where the primary is.
 
-`redis://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT]/DB?sentinel=NAME` names Sentinels, and the primary as they call it. They
-are asked whenever a connection is made, so that a new primary is found by whoever is cut off from the old one.
+`redis://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT]/DB?sentinel=NAME` names Sentinels, and the primary as they call it.
+They are asked whenever a connection is made, so that a new primary is found by whoever is cut off from the old one.
 """
 
 from __future__ import annotations
