@@ -1,5 +1,5 @@
 """The commits that a store has acknowledged, as this process counts them. The store counts its own: if it has fewer, it
-has failed over to a replica that had not everything yet, or was started again without its last moments. Pure.
+has failed over to a replica that had not everything yet, or was started again without its last moments.
 
 Then what this process takes for stored is not there, though its lease may be. It must not go on, because another node
 may have been given the same: a lost adoption would be the work of two.

@@ -38,7 +38,7 @@ def connect(url: str, seconds: float) -> tuple[Redis, Sentinel | None]:
     told = {key: value for key, value in parse_url(bare).items() if key not in ("host", "port")}
     told["ssl"] = told.pop("connection_class", None) is not None
     alike = {key: value for key, value in told.items() if key.startswith("ssl")}
-    sentinel = Sentinel(
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
         [_address(host) for host in hosts.split(",")], sentinel_kwargs={**common, **alike, "password": password},
         **common, **told,
     )  # fmt: skip
