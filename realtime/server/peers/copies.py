@@ -240,10 +240,11 @@ class Copy:
         node = await copies.directory.running_at(self.response_id)
         if node is not None:
             following: Following = node  # type: ignore[assignment] # all that there are can be followed
-            upstream, state, _ = await following.open(
-                self.principal, self.response_id, self, log.tip, log.epoch, self._attendance
-            )
+            how = self._attendance
+            upstream, state, _ = await following.open(self.principal, self.response_id, self, log.tip, log.epoch, how)
             self._upstream = upstream
+            if self._attendance != how:  # somebody has come or gone meanwhile
+                upstream.attend(self._attendance, False)
             log.go_on(state)
             upstream.begin()
             return upstream
