@@ -24,7 +24,8 @@ import uvicorn
 import uvloop
 
 from realtime.engine.base import Engine, EngineError
-from realtime.engine.scripted import RandomScript, ScriptedEngine
+from realtime.engine.scripted import ScriptedEngine
+from realtime.engine.scripts import RandomScript
 from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.observability import lines
 from realtime.observability.log_format import formatter

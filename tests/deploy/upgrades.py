@@ -124,7 +124,7 @@ class OurStream(Stream):
                 self.pause, at = max(self.pause, now - at), now
             assert stands_for(events) == list(range(events[-1]["sequence_number"] + 1))
             result: Any = await response.result()
-            assert result["status"] == "completed", (result["error"], result.get("recovery"))
+            assert result["status"] == "completed", {name: result.get(name) for name in ("status", "cancel", "error")}
             said = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
             assert said == result.output_text
             usage = result["usage"]["output_tokens"]
