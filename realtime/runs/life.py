@@ -125,5 +125,5 @@ class Life:
         if state not in TRANSITIONS[self.state]:
             raise IllegalTransition(self.state, state)
         self.state = state
-        self._entered(state.value)
+        self._entered(state._value_)  # `value` is Python code
         self.knows_history = self.knows_history or state is State.STARTED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from importlib import metadata
 
 from prometheus_client import Metric
@@ -101,6 +102,7 @@ def _names(profiles: type[Profile]) -> list[str]:
     return [profile.name.lower() for profile in profiles]
 
 
+@cache
 def _version(distributions: tuple[str, ...]) -> str:
     for name in distributions:
         with contextlib.suppress(metadata.PackageNotFoundError):

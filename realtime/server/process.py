@@ -40,7 +40,7 @@ from realtime.wire.errors import WireError
 
 from .app import build_app
 from .auth import exposure_warning
-from .cluster_settings import Node, configured_node, with_shared_key
+from .cluster_settings import NO_SECRET, Node, configured_node, with_shared_key
 from .doctor.command import explain, explain_cluster
 from .families import for_engine
 from .faults import Faults
@@ -87,6 +87,8 @@ def serve(
         return 1
     if warning := exposure_warning(gateway.settings):
         logger.warning(warning)
+    if node is not None and not node.shared:
+        logger.warning(NO_SECRET)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(gateway, listening, for_metrics, script))
 

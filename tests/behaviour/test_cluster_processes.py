@@ -22,9 +22,10 @@ ASKED: dict[str, Any] = {"seed": 1, "ignore_eos": True, "max_output_tokens": 150
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_server_that_goes_down_hands_on_what_it_has(kind: str, store_servers: StoreServers) -> None:
     async with (
-        processes(store_servers[kind].url(), {"a": SCRIPTED, "b": SCRIPTED}) as (a, b),
+        processes(store_servers[kind].url(), {"a": SCRIPTED, "b": SCRIPTED}, secret=None) as (a, b),
         b.client() as reader,
     ):
+        assert a.process.said.count("CLUSTER WITHOUT A SECRET") == 1
         async with a.client() as client:
             response_id = await begin(client, "go on", **ASKED)
             events = await watch(reader, response_id)

@@ -55,13 +55,13 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def processes(url: str, engines: Mapping[str, Sequence[str]]) -> AsyncIterator[list[Node]]:
+async def processes(
+    url: str, engines: Mapping[str, Sequence[str]], *, secret: str | None = _SECRET
+) -> AsyncIterator[list[Node]]:
     """Start nodes on one store and wait until they know each other. engines: the flags of each node, by its name."""
+    shared = {} if secret is None else {"REALTIME_CLUSTER_SECRET": secret}
     async with contextlib.AsyncExitStack() as stack:
-        starting = [
-            serve(*flags, "--cluster", url, "--node", name, REALTIME_CLUSTER_SECRET=_SECRET)
-            for name, flags in engines.items()
-        ]
+        starting = [serve(*flags, "--cluster", url, "--node", name, **shared) for name, flags in engines.items()]
         running = [await stack.enter_async_context(one) for one in starting]
         found = [Node(process, await process.ready()) for process in running]
         for node in found:

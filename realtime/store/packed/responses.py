@@ -41,6 +41,8 @@ class _Pending(msgspec.Struct):
 class PackedResponses:
     """A `ResponseStore` that outlives the process."""
 
+    has_journals = True
+
     def __init__(
         self, steps: ResponseSteps, commits: Commits, reader: Reader, *, cache_bytes: int, max_unstored_bytes: int,
         newest: int = 0, next_expiry: float | None = None, on_gone: Callable[[str], None] = lambda response_id: None,

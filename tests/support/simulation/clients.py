@@ -200,6 +200,8 @@ class Clients:
             event = json.loads(raw)
             if event["type"] == "error":
                 return str(event["error"]["code"])
+            if event["type"] == "response.resumed":
+                reading.epoch = event["resumed"]["epoch"]  # unasked: another sample follows
             if event.get("response_id") == reading.response_id and "sequence_number" in event:
                 self._note(reading, raw.encode())
         return None
