@@ -88,7 +88,6 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.ENDING: frozenset({State.OVER}),
     State.OVER: frozenset(),
 }
-_BEFORE_START = frozenset({State.CREATED, State.QUEUED, State.ADMITTED})
 _UNSAFE = frozenset({State.CALLING_TOOLS, State.ENDING, State.OVER})
 
 

@@ -1,4 +1,4 @@
-"""What a run shares with its parts: the job, the engine that serves it, its state, and how events are written."""
+"""The things that a run shares with its parts: the job, the engine, its state, and how events are written."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ class Append(Protocol):
 
 
 class Shared(NamedTuple):
-    """What a run shares with its parts. append: takes the new events. watch: gives the trace headers for other servers.
-    log, note: see GoingOn. past: what was made before this process began. straighten: see Generation.
+    """The things that a run shares with its parts.
+
+    append: takes the new events. watch: gives the trace headers for other servers. log, note: see GoingOn. past: what
+    was made before this process began. straighten: see Generation.
     """
 
     job: Job

@@ -21,7 +21,7 @@ from realtime.observability.origin import NOWHERE, Origin
 from realtime.runs.audience import Wake
 from realtime.runs.cutoff import Cutoff
 from realtime.runs.image_loader import ImageLoader
-from realtime.runs.mcp.session import load as load_mcp
+from realtime.runs.mcp.library import load as load_mcp
 from realtime.runs.run import Run
 from realtime.runs.work_pool import WorkPool
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings, SchedulingSettings
