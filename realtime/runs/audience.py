@@ -70,7 +70,7 @@ class Audience:
             self._viewers.discard(wake)
             return
         self._detached = self._detached or detached
-        if len(self.watchers) > len(self._viewers) or self._cancel is None or self._detached:
+        if self._followed or self._cancel is None or self._detached:
             return
         match self.policy.policy:
             case "cancel":
@@ -84,13 +84,17 @@ class Audience:
         """Wait for followers to come back: of a response that continues after its process, and so its followers'
         connections, ended.
         """
-        if self.policy.policy == "linger" and not self.watchers and self._cancel is not None:
+        if self.policy.policy == "linger" and not self._followed and self.lonely is None and self._cancel is not None:
             self.lonely = self._call_later(self.policy.seconds or 0.0, self._give_up)
 
     def close(self) -> None:
         """Stop waiting for followers: the response is over."""
         self._cancel = None
         self._stop_waiting()
+
+    @property
+    def _followed(self) -> bool:
+        return len(self.watchers) > len(self._viewers)
 
     def _give_up(self) -> None:
         if self._cancel is not None:

@@ -46,6 +46,8 @@ class Closing:
     def close(self, ending: Ending, *, knows_history: bool) -> Turn | None:
         """Write the end. Return what a next response may continue. `knows_history`: see Life."""
         stages = self._stages
+        if self._past is not None and not isinstance(ending.outcome, FinishReason):
+            self._past.end_where_it_was()
         if self._behind is None or isinstance(ending.outcome, FinishReason):
             with contextlib.suppress(Diverged):
                 self._write(ending.close(stages.assembler))

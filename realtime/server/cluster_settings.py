@@ -18,6 +18,7 @@ import msgspec
 
 from realtime.settings.fields import ClusterSettings, ServerSettings
 from realtime.settings.sources import SettingsError
+from realtime.store.cluster.urls import hosts_of
 
 from .listening import reachable
 from .origins import is_loopback
@@ -93,8 +94,8 @@ def _secret(settings: ClusterSettings) -> bytes | None:
 
 def _check_local(url: str, server: ServerSettings, store: str) -> None:
     """Refuse a cluster without a secret whose nodes, or whose store, somebody on another machine can reach."""
-    hosts = {"advertise": urlsplit(url).hostname, "host": server.host, "cluster": urlsplit(store).hostname}
-    for name, host in hosts.items():
+    named = [("advertise", urlsplit(url).hostname), ("host", server.host)]
+    for name, host in [*named, *(("cluster", host) for host in hosts_of(store))]:
         if host is not None and not is_loopback(host):
             raise SettingsError(
                 f"a cluster that is not on one machine alone needs a secret that its nodes share, and `{name}` is "

@@ -5,6 +5,7 @@ pause.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -14,11 +15,12 @@ import pytest
 
 from realtime.engine.scripted import say
 from realtime.server import cluster
+from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.records import Unfinished
-from tests.support.cluster import Member, Nodes, nodes
+from tests.support.cluster import Member, Nodes, member, nodes
 from tests.support.restarts import timeless
 from tests.support.steps import begin, resume, take, take_all, until
-from tests.support.transcript import check
+from tests.support.transcript import assert_error, check
 
 WORDS = [f"w{n} " for n in range(40)]
 SCRIPT = say(*WORDS)
@@ -212,3 +214,38 @@ async def test_a_conversation_goes_on_where_its_answer_does() -> None:
             assert events[-1]["type"] == "response.completed"
             items = (await on_b.get(f"/conversations/{conversation}/items")).json()["data"]
             assert [item["role"] for item in items] == ["assistant", "user"]
+
+
+@pytest.mark.parametrize("stored", ["what it said", "that it has begun"])
+async def test_a_reader_is_told_if_what_it_had_of_an_answer_does_not_come_again(stored: str) -> None:
+    """No node has a model like that of the dead one, so the answer fails; a reader had more of it than the store."""
+    backend = MemoryBackend()
+    async with contextlib.AsyncExitStack() as stack:
+        models = {"a": "another", "b": "starter", "c": "starter"}
+        found = Nodes([
+            await stack.enter_async_context(member(backend, name, SCRIPT, model=model))
+            for name, model in models.items()
+        ])  # fmt: skip
+        await found.know_each_other()
+        a, b, c = found.members
+        async with a.client(native=True) as one, b.client(native=True) as two, c.client(native=True) as three:
+            response_id = await begin(one, **ASKED)
+            if stored == "what it said":
+                a.engine.step(3)
+                await take(one, 4)
+            await found.settle()
+            for client in (two, three):
+                assert (await resume(client, response_id))["type"] == "response.resumed"
+            a.opened.node.submit = lambda batch, done: None  # type: ignore[method-assign]
+            a.engine.step(3)
+            for client in (two, three):
+                while (await client.receive()).get("delta") != ("w5 " if stored == "what it said" else "w2 "):
+                    pass
+            await a.kill()
+            for client in (two, three):
+                assert_error(await client.receive(), "epoch_mismatch", response_id=response_id)
+                assert (await resume(client, response_id))["type"] == "response.resumed"
+                events = await client.until_done(response_id)
+                assert [event["sequence_number"] for event in events] == list(range(len(events)))
+                last = events[-1]["response"]
+                assert (last["error"]["code"], last["recovery"]["reason"]) == ("server_restarted", "model_changed")

@@ -1,6 +1,7 @@
 """Three nodes behind HAProxy are upgraded one after the other under many streams: what users have of it.
 
-The long form has 200 of them, and prints what it took. docs/cluster.md, "Going down", says what is shown here.
+The long form has 200 of them, on PostgreSQL too, and prints what it took. docs/cluster.md, "Going down", says what is
+shown here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import openai
 import pytest
 
 import realtime_client
-from tests.support.long import effort
+from tests.support.long import LONG, effort
 from tests.support.store_servers import StoreServers
 
 from .proxies import Proxy
@@ -37,6 +38,7 @@ NUM_PYTHON = effort(4, 80)
 NUM_JS = effort(4, 60)
 NUM_PLAIN = effort(2, 30)  # over HTTP, and as many over WebSocket
 PER_SOCKET = effort(2, 10)
+STORES = ("redis", pytest.param("postgres", marks=pytest.mark.skipif(not LONG, reason="Redis shows the same")))
 
 
 def text_of(tokens: int) -> str:
@@ -58,14 +60,15 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.parametrize("store", STORES)
 async def test_users_of_a_cluster_do_not_see_that_it_is_upgraded(
-    store_servers: StoreServers, certificate: Path, tmp_path: Path
+    store: str, store_servers: StoreServers, certificate: Path, tmp_path: Path
 ) -> None:
     over = asyncio.Event()
     ours = [OurStream(over) for _ in range(NUM_PYTHON)]
     plain = {how: [PlainStream(over) for _ in range(NUM_PLAIN)] for how in ("http", "websocket")}
     async with (
-        house(store_servers["redis"].url(), tmp_path) as (here, found),
+        house(store_servers[store].url(), tmp_path) as (here, found),
         openai_client(found) as client,
         javascript(found, NUM_JS, PER_SOCKET, certificate) as theirs,
         contextlib.AsyncExitStack() as stack,
@@ -117,7 +120,7 @@ def _report(
     plain: dict[str, list[PlainStream]],
 ) -> None:  # fmt: skip
     pauses = sorted(one.pause for one in ours)
-    print(f"upgraded in {took:.1f} s: {len(of_ours)} answers to our clients, of which {len(moved)} were handed on")
+    print(f"\nupgraded in {took:.1f} s: {len(of_ours)} answers to our clients, of which {len(moved)} were handed on")
     print(f"longest pause of a stream: median {pauses[len(pauses) // 2]:.2f} s, greatest {pauses[-1]:.2f} s")
     refused = sum(one.refused for one in plain["websocket"])
     print(f"{len(of_plain)} answers to plain clients, none cut; sockets closed or refused: {refused}")

@@ -124,6 +124,8 @@ class OurStream(Stream):
                 self.pause, at = max(self.pause, now - at), now
             assert stands_for(events) == list(range(events[-1]["sequence_number"] + 1))
             result: Any = await response.result()
+            why = {name: result.get(name) for name in ("status", "cancel", "error")}
+            assert result["status"] == "completed", (why, self.pause)
             said = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
             assert said == result.output_text
             usage = result["usage"]["output_tokens"]

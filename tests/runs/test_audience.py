@@ -155,3 +155,22 @@ def test_who_only_looks_on_is_told_and_changes_nothing() -> None:
     hall.audience.look_on(hall.bob)
     hall.audience.leave(hall.ann, detached=False)
     assert len(hall.cancels) == 1, "neither is it followed by bob, nor did he want it to go on"
+
+
+def test_who_goes_before_an_answer_has_begun_again_is_waited_for_once() -> None:
+    """The answer was taken over, and read there, before it was made again; whoever follows it then ends every wait."""
+    hall = Hall(LINGER)
+    hall.audience.follow(hall.ann)
+    hall.audience.leave(hall.ann, detached=False)
+    hall.audience.expect()
+    hall.audience.follow(hall.bob)
+    assert not hall.waits
+
+
+def test_an_answer_that_begins_again_before_those_who_look_on_waits_for_a_follower() -> None:
+    hall = Hall(LINGER)
+    hall.audience.look_on(hall.ann)
+    hall.audience.expect()
+    assert hall.waits
+    hall.audience.follow(hall.ann)
+    assert not hall.waits

@@ -51,6 +51,9 @@ def test_where_it_is_reached() -> None:
         (ServerSettings(host="0.0.0.0"), {}),
         (ServerSettings(), {"advertise": "ws://10.0.0.1:8000"}),
         (ServerSettings(), {"cluster": "postgresql://u:hunter2@db.example/x"}),
+        (ServerSettings(), {"cluster": "postgresql://u:hunter2@127.0.0.1:1,db.example:2/x"}),
+        (ServerSettings(), {"cluster": "postgresql:///x?host=/run,db.example&password=hunter2"}),
+        (ServerSettings(), {"cluster": "redis://:hunter2@[::1]:1,db.example/0?sentinel=ours"}),
     ],
 )
 def test_beyond_one_machine_a_secret_is_asked_for(server: ServerSettings, members: dict[str, str]) -> None:

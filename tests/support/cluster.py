@@ -135,14 +135,18 @@ class Nodes:
 async def member(
     backend: MemoryBackend, name: str, script: Script | None = None, settings: Settings | None = None, *,
     secret: bytes = SECRET, shared: bool = True, advertise: str | None = None, tick_seconds: float | None = None,
-    times: LeaseTimes = TIMES, make_engine: Callable[[], Engine] | None = None, **engine_options: Any,
+    times: LeaseTimes = TIMES, make_engine: Callable[[], Engine] | None = None, model: str = "starter",
+    **engine_options: Any,
 ) -> AsyncIterator[Member]:  # fmt: skip
-    """Start a node, and end it if it was not killed. make_engine: of one whose engine is not scripted."""
+    """Start a node, and end it if it was not killed.
+
+    make_engine: of one whose engine is not scripted. model: no other one can go on with a scripted one's answers.
+    """
     settings = msgspec.structs.replace(settings or Settings(), engine="scripted")
     engines: list[ScriptedEngine] = []
 
     def make() -> ScriptedEngine:
-        engines.append(ScriptedEngine(script, tick_seconds=tick_seconds, name="starter", **engine_options))
+        engines.append(ScriptedEngine(script, tick_seconds=tick_seconds, name=model, **engine_options))
         return engines[-1]
 
     listener = socket.create_server(("127.0.0.1", 0))

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 
 
 class Network:
-    """The way to one server. `port`: where a client finds it. `delay_seconds`: for each piece, each way."""
+    """The way to one server. `port`: where a client finds it. `target_port`: where new connections end.
+    `delay_seconds`: for each piece, each way.
+    """
 
     def __init__(self, target_port: int) -> None:
-        self._target_port = target_port
+        self.target_port = target_port
         self._open: set[asyncio.Task[None]] = set()
         self._swallowed: set[asyncio.Task[None]] = set()  # bytes of theirs are lost, so they are silent for good
         self._sockets: set[asyncio.Task[None]] = set()  # WebSockets among them
@@ -44,7 +46,7 @@ class Network:
         self._open.add(task)
         if self._swallows:
             self._swallowed.add(task)
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pass_on(task, reader, up_writer))

@@ -51,7 +51,9 @@ async def take_all(client: Client, response_id: str | None = None) -> list[str]:
 async def resume(client: Client, response_id: str, starting_after: int = -1, **members: Any) -> dict[str, Any]:
     """Ask for a resume; returns the answer."""
     await client.send("response.resume", response_id=response_id, starting_after=starting_after, **members)
-    return await client.receive()
+    while (event := await client.receive())["type"] == "session.heartbeat":
+        pass
+    return event
 
 
 async def cut(client: Client) -> None:

@@ -269,10 +269,13 @@ class Copy:
         node = await copies.directory.running_at(self.response_id)
         if node is not None:
             following: Following = node  # type: ignore[assignment] # all that there are can be followed
+            how = self._attendance
             upstream, state, shown = await following.open(
-                self.principal, self.response_id, self, log.tip, log.epoch, self._attendance
+                self.principal, self.response_id, self, log.tip, log.epoch, how
             )
             self._upstream = upstream
+            if self._attendance != how:  # somebody has come or gone meanwhile
+                upstream.attend(self._attendance, False)
             log.go_on(state)
             self.remote.moved(shown)
             upstream.begin()

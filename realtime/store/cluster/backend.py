@@ -85,7 +85,9 @@ class Backend(Protocol):
         """
 
     async def commit(self, changes: Changes) -> None:
-        """Make all changes, or none. Raises Fenced and Conflict."""
+        """Make all changes, or none. Raises Fenced and Conflict. A lease is fenced, too, when the store has lost a
+        commit that it had acknowledged to it.
+        """
 
     # -- leases
 
@@ -93,7 +95,9 @@ class Backend(Protocol):
         """Begin a lease; None: the node has a live one."""
 
     async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
-        """Extend a live lease to so many seconds from now. Return False if it is not live."""
+        """Extend a live lease to so many seconds from now. Return False if it is not live, or if the store has lost a
+        commit that it had acknowledged to it.
+        """
 
     async def release(self, lease: Lease) -> None:
         """End a lease at once. Does nothing if it has ended."""

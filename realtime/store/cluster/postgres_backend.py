@@ -11,6 +11,7 @@ from zlib import crc32
 import asyncpg
 
 from . import postgres_schema as sql
+from .acknowledged import Acknowledged
 from .backend import Away, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
 from .facts import CONNECTIONS, Inspectable, StoreFacts
 from .forms import FORM, check_form
@@ -46,6 +47,7 @@ class PostgresBackend(Inspectable):
             self._url, self._schema = split_namespace(url)
         except BadUrl as error:
             raise Refused(str(error)) from None
+        self._acknowledged = Acknowledged()
         self._there: asyncpg.Pool[asyncpg.Record] | None = None
         self._commit = self._sql(sql.CALL)
         self._look_ups, self._commits = Room(_LOOK_UPS, _SECONDS), Room(_COMMITS, _SECONDS)
@@ -70,23 +72,27 @@ class PostgresBackend(Inspectable):
 
     async def commit(self, changes: Changes) -> None:
         """See Backend."""
-        checks, present = changes.checks, [key for key, value in changes.checks.items() if value is True]
+        lease, checks = changes.fence, changes.checks
+        present = [key for key, value in checks.items() if value is True]
         equal = [(key, value) for key, value in checks.items() if value is not True]
         locked = [*checks, *changes.deletes, *changes.sets] if changes.number or checks else ()
         locks = sorted({crc32(key) % _NUM_LOCKS for key in locked})
         try:
             async with self._commits:
                 [row] = await self._fetch(
-                    self._commit, changes.fence.node, changes.fence.epoch, changes.number, locks,
+                    self._commit, lease.node, lease.epoch, changes.number, self._acknowledged.of(lease), locks,
                     [key for key, _ in equal], [value for _, value in equal], present, list(changes.deletes),
                     list(changes.sets), list(changes.sets.values()), list(changes.adds), list(changes.adds.values()),
                 )  # fmt: skip
         except _IN_THE_WAY:
             raise Conflict from None
-        if row[0] == 1:
+        if row[0] == sql.MISSED:
+            self._acknowledged.missed(lease)
+        if row[0] in (sql.FENCED, sql.MISSED):
             raise Fenced
-        if row[0] == 2:
+        if row[0] == sql.CONFLICT:
             raise Conflict
+        self._acknowledged.note(lease, row[0])
 
     # -- leases
 
@@ -97,7 +103,8 @@ class PostgresBackend(Inspectable):
 
     async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
         """See Backend."""
-        return bool(await self._fetch(self._sql(sql.RENEW), lease.node, lease.epoch, seconds, told))
+        known = self._acknowledged.of(lease)
+        return bool(await self._fetch(self._sql(sql.RENEW), lease.node, lease.epoch, seconds, told, known))
 
     async def release(self, lease: Lease) -> None:
         """See Backend."""
@@ -184,6 +191,8 @@ class PostgresBackend(Inspectable):
         except _DENIED as error:
             raise Denied(f"PostgreSQL does not let this server in: {type(error).__name__}") from None
         except _AWAY as error:
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError) and self._there is not None:
+                await self._there.expire_connections()  # it is a standby by now
             raise Away(f"PostgreSQL can't be reached: {reason_of(error)}") from None
         except _IN_THE_WAY:
             raise

@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis import exceptions
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from . import redis_scripts as scripts
+from .acknowledged import Acknowledged
 from .backend import Away, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
 from .facts import Inspectable, StoreFacts
 from .forms import FORM, check_form
 from .keys import SPACES
 from .reasons import reason_of
+from .redis_connection import connect
 from .redis_facts import read_facts
 from .room import Room
 from .urls import BadUrl, split_namespace
@@ -38,10 +38,7 @@ class RedisBackend(Inspectable):
         """Raises Refused for an invalid URL."""
         try:
             bare, namespace = split_namespace(url)
-            self._redis = Redis.from_url(
-                bare, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, retry=Retry(NoBackoff(), 0),
-                decode_responses=False,
-            )  # fmt: skip
+            self._redis, self._sentinel = connect(bare, _SECONDS)
         except BadUrl as error:
             raise Refused(str(error)) from None
         except (ValueError, TypeError):  # their texts have the URL
@@ -50,6 +47,7 @@ class RedisBackend(Inspectable):
         self._own = f"{namespace}!".encode()  # of what is not in a space
         self._sets = {space.encode(): self._own + b"in-order:" + space.encode() for space in SPACES}
         self._digests: dict[str, str] = {}
+        self._acknowledged = Acknowledged()
         self._execute: Any = self._redis.execute_command
         self._look_ups, self._commits = Room(_LOOK_UPS, _SECONDS), Room(_COMMITS, _SECONDS)
 
@@ -75,10 +73,7 @@ class RedisBackend(Inspectable):
 
     async def commit(self, changes: Changes) -> None:
         """See Backend."""
-        node, epoch = changes.fence.node.encode(), changes.fence.epoch
-        arguments: list[bytes | int] = [
-            epoch, changes.number, len(changes.checks), len(changes.deletes), len(changes.sets), len(changes.adds),
-        ]  # fmt: skip
+        lease, arguments = changes.fence, list[bytes | int]()
         for key, expected in changes.checks.items():
             kind = b"-" if expected is None else b"+" if expected is True else b"="
             arguments += (self._prefix + key, kind, expected if isinstance(expected, bytes) else b"")
@@ -88,25 +83,37 @@ class RedisBackend(Inspectable):
             arguments += (*self._names(key), value)
         for key, number in changes.adds.items():
             arguments += (*self._names(key), number)
+        node = lease.node.encode()
+        keys = [self._lease(node), self._own + b"number:" + node, self._num_commits(lease.node)]
         async with self._commits:
-            result = await self._run(scripts.COMMIT, [self._lease(node), self._own + b"number:" + node], *arguments)
-        if result == 1:
+            result = await self._run(
+                scripts.COMMIT, keys, lease.epoch, changes.number, len(changes.checks), len(changes.deletes),
+                len(changes.sets), len(changes.adds), self._acknowledged.of(lease), *arguments,
+            )  # fmt: skip
+        if result == scripts.MISSED:
+            self._acknowledged.missed(lease)
+        if result in (scripts.FENCED, scripts.MISSED):
             raise Fenced
-        if result == 2:
+        if result == scripts.CONFLICT:
             raise Conflict
+        self._acknowledged.note(lease, result)
 
     # -- leases
 
     async def acquire(self, node: str, seconds: float, told: bytes) -> Lease | None:
         """See Backend."""
-        keys = [self._lease(node.encode()), self._own + b"epoch", self._own + b"told"]
+        keys = [self._lease(node.encode()), self._own + b"epoch", self._own + b"told", self._num_commits(node)]
         epoch = await self._run(scripts.ACQUIRE, keys, node, int(seconds * 1e3), told)
         return Lease(node, int(epoch)) if epoch is not None else None
 
     async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
         """See Backend."""
-        keys = [self._lease(lease.node.encode()), self._own + b"told"]
-        return bool(await self._run(scripts.RENEW, keys, lease.node, lease.epoch, int(seconds * 1e3), told))
+        keys = [self._lease(lease.node.encode()), self._own + b"told", self._num_commits(lease.node)]
+        known = self._acknowledged.of(lease)
+        result = await self._run(scripts.RENEW, keys, lease.node, lease.epoch, int(seconds * 1e3), told, known)
+        if result == scripts.MISSED:
+            self._acknowledged.missed(lease)
+        return bool(result == 1)
 
     async def release(self, lease: Lease) -> None:
         """See Backend."""
@@ -155,11 +162,16 @@ class RedisBackend(Inspectable):
     async def close(self) -> None:
         """See Backend."""
         await self._redis.aclose()
+        if self._sentinel is not None:
+            await self._sentinel.aclose()
 
     # -- parts
 
     def _lease(self, node: bytes) -> bytes:
         return self._own + b"lease:" + node
+
+    def _num_commits(self, node: str) -> bytes:
+        return self._own + b"commits:" + node.encode()
 
     def _names(self, key: Key) -> tuple[bytes, bytes, bytes]:
         """Return the name of a key, its sorted set, and its member there."""
@@ -185,9 +197,14 @@ class RedisBackend(Inspectable):
         except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
             if any(isinstance(one, _DENIED) for one in (error, error.__cause__, error.__context__)):
                 raise Denied("Redis refuses the user or the password") from None
+            if isinstance(error, MasterNotFoundError):
+                raise Away("Redis can't be reached: no Sentinel that answers knows a primary of this name") from None
             raise Away(f"Redis can't be reached: {reason_of(error)}") from None
         except exceptions.RedisError as error:
             text = str(error)
-            if isinstance(error, exceptions.ReadOnlyError) or text.startswith(_AWAY):
+            if isinstance(error, exceptions.ReadOnlyError):  # it is a replica by now; what was the replica is elsewhere
+                await self._redis.connection_pool.disconnect()
+                raise Away("Redis can't be written: it is a replica") from None
+            if text.startswith(_AWAY):
                 raise Away(f"Redis can't be written: {text.split(maxsplit=1)[0]}") from None
             raise Refused(f"Redis refuses what is sent: {text[:200]}") from None

@@ -1,6 +1,7 @@
 """Lua scripts, each of which Redis runs in one step. Pure.
 
-Values are strings. Keys of a space that is read in order are also members of a sorted set, one for each space. A lease
+Values are strings. `COMMIT` returns how many commits of the lease there are by now, or one of the numbers below. Keys
+of a space that is read in order are also members of a sorted set, one for each space. A lease
 is a string that expires by itself; an expired one never comes back.
 """
 
@@ -16,15 +17,19 @@ end
 return form
 """
 
+FENCED, CONFLICT, MISSED = -1, -2, -3
+
 COMMIT = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 1 end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
+local count = tonumber(redis.call('GET', KEYS[3]) or '0')
+if count < tonumber(ARGV[7]) then return -3 end
 local number = ARGV[2]
-if number ~= '0' and redis.call('GET', KEYS[2]) == ARGV[1] .. ':' .. number then return 0 end
-local at = 7
+if number ~= '0' and redis.call('GET', KEYS[2]) == ARGV[1] .. ':' .. number then return count end
+local at = 8
 for _ = 1, tonumber(ARGV[3]) do
     local found, kind = redis.call('GET', ARGV[at]), ARGV[at + 1]
     if (kind == '=' and found ~= ARGV[at + 2]) or (kind == '-' and found) or (kind == '+' and not found) then
-        return 2
+        return -2
     end
     at = at + 3
 end
@@ -44,7 +49,7 @@ for _ = 1, tonumber(ARGV[6]) do
     at = at + 4
 end
 if number ~= '0' then redis.call('SET', KEYS[2], ARGV[1] .. ':' .. number) end
-return 0
+return redis.call('INCR', KEYS[3])
 """
 
 RANGE = """
@@ -67,11 +72,13 @@ local epoch = string.format('%.0f', math.max(tonumber(redis.call('GET', KEYS[2])
 redis.call('SET', KEYS[2], epoch)
 redis.call('SET', KEYS[1], epoch, 'PX', ARGV[2])
 redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
+redis.call('DEL', KEYS[4])
 return epoch
 """
 
 RENEW = """
 if redis.call('GET', KEYS[1]) ~= ARGV[2] then return 0 end
+if tonumber(redis.call('GET', KEYS[3]) or '0') < tonumber(ARGV[5]) then return -3 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[4])
 return 1

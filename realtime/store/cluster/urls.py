@@ -30,6 +30,19 @@ def split_namespace(url: str) -> tuple[str, str]:
     return parts._replace(query=left).geturl(), names[-1]
 
 
+def hosts_of(url: str) -> list[str]:
+    """Return the names of all hosts that a URL leads to, without those of sockets in the file system."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return []
+    listed = parts.netloc.rpartition("@")[2].split(",")
+    for name, value in parse_qsl(parts.query):
+        if name in ("host", "hostaddr"):
+            listed += value.split(",")
+    names = [one[1:].partition("]")[0] if one.startswith("[") else one.partition(":")[0] for one in listed]
+    return [name for name in names if name and not name.startswith("/")]
+
+
 def shown(url: str) -> str:
     """Return a URL without credentials and options, to be shown to people."""
     try:

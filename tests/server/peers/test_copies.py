@@ -40,6 +40,27 @@ async def test_what_went_with_its_node_is_not_looked_for_any_longer(
     assert not answers
 
 
+async def test_the_next_node_knows_of_who_came_while_it_was_asked() -> None:
+    """Else it takes the response for one that nobody follows, and ends it."""
+    told: list[str] = []
+    upstream = SimpleNamespace(begin=lambda: None, attend=lambda how, detached: told.append(how))
+
+    async def open_at(*arguments: Any) -> Any:
+        told.append(arguments[-1])
+        copy._attend("follows", False)
+        return upstream, State("e", 0), make_response("resp_1")
+
+    async def running_at(response_id: str) -> Any:
+        return SimpleNamespace(open=open_at)
+
+    copies: Any = SimpleNamespace(directory=SimpleNamespace(running_at=running_at))
+    copy = Copy(copies, Principal("t"), "resp_1", created=False)
+    log = CopiedLog("resp_1", State("e", 0), max_bytes=PLENTY, max_entries=PLENTY)
+    copy.remote = Remote("t", log, make_response("resp_1"), copy._attend)
+    await copy._reopen()
+    assert told == ["watches", "follows"]
+
+
 async def test_a_node_whose_follows_end_at_once_is_not_asked_in_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as one of a later version, whose answer is not known here: there is a pause, and an end of it."""
     copy, log = copied()

@@ -243,7 +243,8 @@ SECRET = "s3cr3t-of-mine"
         f"redis://u:{SECRET}@127.0.0.1:1/0", f"rediss://u:{SECRET}@127.0.0.1:1", f"postgresql://u:{SECRET}@127.0.0.1:1/d",
         f"postgresql://u:{SECRET}@127.0.0.1:1/d?sslmode=verify-full", f"redis://u:{SECRET}@host:notaport",
         f"postgresql://u:{SECRET}@host:notaport/d", f"redis://u:{SECRET}@h?namespace=A-B", f"mysql://u:{SECRET}@h",
-        f"redis://u:{SECRET}@[::1", f"postgresql://u:{SECRET}@127.0.0.1:1/d?sslmode=what",
+        f"redis://u:{SECRET}@[::1", f"redis://u:{SECRET}@127.0.0.1:1,127.0.0.1:2/0?sentinel=x&sentinel_password={SECRET}",
+        f"redis://u:{SECRET}@127.0.0.1:1,h:notaport/0?sentinel=x", f"redis://u:{SECRET}@,/0?sentinel=x", f"postgresql://u:{SECRET}@127.0.0.1:1/d?sslmode=what",
     ],
 )  # fmt: skip
 async def test_no_error_tells_the_password(url: str) -> None:

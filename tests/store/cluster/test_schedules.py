@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from realtime.store.cluster.acknowledged import Acknowledged
 from realtime.store.cluster.backend import Changes
 from realtime.store.cluster.journal_rows import JournalRows
 from realtime.store.cluster.memory_backend import MemoryBackend
@@ -21,9 +22,9 @@ from .world import World
 NUM_STEPS = 150
 
 
-def failure(seed: int) -> str | None:
+def failure(seed: int, *, fails_over: bool = False) -> str | None:
     """Play a schedule. Return what is wrong after it."""
-    world = World(seed)
+    world = World(seed, fails_over=fails_over)
     try:
         world.play(NUM_STEPS)
         world.check()
@@ -36,6 +37,15 @@ def failure(seed: int) -> str | None:
 def test_any_schedule_keeps_what_was_acknowledged(part: int) -> None:
     number = effort(25, 2_500)
     assert [found for seed in range(part * number, (part + 1) * number) if (found := failure(seed))] == []
+
+
+def test_any_schedule_with_fail_overs_keeps_what_the_replica_had() -> None:
+    assert [found for seed in range(effort(60, 5_000)) if (found := failure(seed, fails_over=True))] == []
+
+
+def test_it_would_be_found_if_nobody_noticed_a_fail_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Acknowledged, "of", lambda self, lease: 0)
+    assert any(failure(seed, fails_over=True) for seed in range(200))
 
 
 def _without_fence(patch: pytest.MonkeyPatch) -> None:

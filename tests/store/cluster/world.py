@@ -1,6 +1,7 @@
 """Some nodes on one store in memory, played by a seed: who writes, who is cut off, stopped, killed, and who adopts.
 
-Another node may do something between what a commit has read and the commit itself. What the nodes were told is held
+Another node may do something between what a commit has read and the commit itself. The store may fail over to a replica
+that has only what there was some time ago: then that is what was acknowledged. What the nodes were told is held
 against what the store says afterwards (`World.check`):
 
 - an event that was acknowledged is there, under its number, to the byte, until its response is deleted;
@@ -168,7 +169,7 @@ class Node:
         log.append(event)
         self.opened.stores.responses.append(response_id, number, [event], TokenChunk("x", (number,)))
         truth = self.world.truths[response_id]
-        self.unacknowledged.append(lambda: truth.events.__setitem__(number, event))
+        self.unacknowledged.append(lambda: truth.events.update({number: event}))
 
     def seal(self, response_id: str) -> None:
         """End a response."""
@@ -195,6 +196,10 @@ class Node:
         if self.link.cut:
             return
         self.opened.commits.flush()
+        self.tell()
+
+    def tell(self) -> None:
+        """Acknowledge what was committed, also together with something else."""
         if self.opened.commits.settled and self.holds:
             told, self.unacknowledged = self.unacknowledged, []
             for call in told:
@@ -239,11 +244,32 @@ async def _all(found: Any) -> list[Any]:
     return [one async for one in found]
 
 
+class Replica:
+    """The store as it was at some moment, and what was acknowledged by then."""
+
+    def __init__(self, world: World) -> None:
+        world.tell()
+        self._backend = world.backend.copy()
+        self._claims = dict(world.claims)
+        self._truths = {name: (dict(truth.events), truth.terminal) for name, truth in world.truths.items()}
+
+    def take_over(self, world: World) -> None:
+        """Become the store. Nobody is told."""
+        world.tell()
+        world.backend.become(self._backend)
+        world.claims = dict(self._claims)
+        for name, truth in world.truths.items():
+            events, truth.terminal = self._truths.get(name, ({}, None))
+            truth.events = dict(events)
+
+
 class World:
     """See the module."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, fails_over: bool = False) -> None:
         self.random = random.Random(seed)
+        self._steps = (*STEPS, *FAIL_OVER) if fails_over else STEPS
+        self._replica: Replica | None = None
         self.now = 1000.0
         self.backend = MemoryBackend(clock=lambda: self.now)
         self.truths: dict[str, Truth] = {}
@@ -259,6 +285,11 @@ class World:
         for _ in range(num_steps):
             self.step(self.random.choice(list(self.nodes.values())))
 
+    def tell(self) -> None:
+        """Acknowledge what was committed."""
+        for node in self.nodes.values():
+            node.tell()
+
     def between(self) -> None:
         """Maybe let another node do something."""
         if not self._deep and self.random.random() < 0.3:
@@ -270,7 +301,7 @@ class World:
 
     def step(self, node: Node, among: Sequence[str] | None = None) -> None:
         """Let a node do something, or let something happen to it."""
-        what = self.random.choice(among or STEPS)
+        what = self.random.choice(among or self._steps)
         if node.stopped and what not in ("time", "wake", "kill"):
             return
         try:
@@ -318,6 +349,10 @@ class World:
                 node.lag += self.random.choice((-3.0, 3.0, 6.0))
             case "kill":
                 self.nodes[node.name] = Node(self, node.name)
+            case "replica":
+                self._replica = Replica(self)
+            case "fail over" if self._replica is not None:
+                self._replica.take_over(self)
 
     # -- what must be true
 
@@ -367,6 +402,7 @@ class World:
 
 
 QUIET = ("time", "beat", "append", "seal", "flush", "adopt", "claim", "join")
+FAIL_OVER = ("replica", "replica", "fail over")
 STEPS = (
     *("append",) * 6, *("flush",) * 6, *("open",) * 3, *("beat",) * 6, *("adopt",) * 3, *("join",) * 3, "seal", "seal",
     "time", "time", "claim", "claim", "cut", "cut", "lose answer", "stop", "wake", "wake", "clock", "kill", "delete",
