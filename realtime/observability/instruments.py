@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import accumulate
 
 from prometheus_client import Metric
@@ -75,21 +76,28 @@ class Distribution:
         yield _head(self.name, self._text, "histogram")
         for series in self._series.values():
             counts = list(accumulate(series.counts))
-            yield "".join(f"{name} {count}.0\n" for name, count in zip(series.names, counts, strict=True))
-            yield f"{series.count_name} {counts[-1]}.0\n{series.sum_name} {float(series.total)}\n"
+            names, count_name, sum_name = series.names
+            yield "".join(f"{name} {count}.0\n" for name, count in zip(names, counts, strict=True))
+            yield f"{count_name} {counts[-1]}.0\n{sum_name} {float(series.total)}\n"
 
     def _new_series(self, labels: Labels) -> _Series:
-        return _Series(self.name, self._labels, labels, [*map(floatToGoString, self._bounds), "+Inf"])
+        return _Series(self.name, self._labels, labels, self._bounds)
 
 
 class _Series:
-    __slots__ = ("count_name", "counts", "names", "sum_name", "total")
-
-    def __init__(self, name: str, labels: Sequence[str], values: Labels, bounds: Sequence[str]) -> None:
-        self.counts = [0] * len(bounds)
+    def __init__(self, name: str, labels: Sequence[str], values: Labels, bounds: Sequence[float]) -> None:
+        self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
-        self.names = [f"{name}_bucket{_braced((*labels, 'le'), (*values, bound))}" for bound in bounds]
-        self.count_name, self.sum_name = (f"{name}_{part}{_braced(labels, values)}" for part in ("count", "sum"))
+        self._of = (name, labels, values, bounds)
+
+    @cached_property
+    def names(self) -> tuple[list[str], str, str]:
+        """The names of the buckets, of the count and of the sum; made when they are first read."""
+        name, labels, values, bounds = self._of
+        ends = [*map(floatToGoString, bounds), "+Inf"]
+        buckets = [f"{name}_bucket{_braced((*labels, 'le'), (*values, end))}" for end in ends]
+        count_name, sum_name = (f"{name}_{part}{_braced(labels, values)}" for part in ("count", "sum"))
+        return buckets, count_name, sum_name
 
 
 def gauge(name: str, text: str, values: dict[Labels, float] | float, labels: Sequence[str] = ()) -> Metric:

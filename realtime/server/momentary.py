@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import Iterator
 from importlib import metadata
@@ -94,6 +95,7 @@ def _names(profiles: type[Profile]) -> list[str]:
     return [profile.name.lower() for profile in profiles]
 
 
+@functools.cache
 def _version(distributions: tuple[str, ...]) -> str:
     for name in distributions:
         with contextlib.suppress(metadata.PackageNotFoundError):

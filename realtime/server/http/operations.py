@@ -6,6 +6,7 @@ handler is given a `Call`: the principal, and the parts of the request, checked.
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import time
@@ -81,7 +82,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
         """Return the query parameters. Raises WireError."""
         given = self.request.query_params
         values = {}
-        for field in msgspec.structs.fields(kind):
+        for field in _fields(kind):
             name = field.encode_name
             several = given.getlist(name) + given.getlist(f"{name}[]")  # OpenAI's SDKs put brackets behind lists
             if members := dict(_members(name, given)):
@@ -114,6 +115,12 @@ def names_any(kind: type[Query], given: Mapping[str, str]) -> bool:
     """Return whether a request has any of these query parameters."""
     names = [field.encode_name for field in msgspec.structs.fields(kind)]
     return any(re.split(r"[.\[]", key, maxsplit=1)[0] in names for key in given)
+
+
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Return the fields of a struct, whose annotations are evaluated once and not for each request."""
+    return msgspec.structs.fields(kind)
 
 
 def _members(name: str, given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
