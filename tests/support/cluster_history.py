@@ -62,7 +62,7 @@ class Receipt(msgspec.Struct):
 
 class Final(msgspec.Struct):
     """A response as a node has it when all is well again. `status`: of HTTP. `events`: its whole log, if there is
-    one.
+    one, and it was asked for.
     """
 
     status: int
@@ -151,8 +151,10 @@ def _same_everywhere(history: History) -> Iterator[str]:
                 continue
             if (one.status, one.body) != (two.status, two.body):
                 yield f"{response_id}: {names[0]} says {one.status} {one.body}, {other} says {two.status} {two.body}"
-            elif one.events != two.events:
-                yield f"{response_id}: {names[0]} and {other} have other events"
+        streamed = [(name, final.events) for name, final in nodes.items() if final.events is not None]
+        for name, events in streamed[1:]:
+            if events != streamed[0][1]:
+                yield f"{response_id}: {streamed[0][0]} and {name} have other events"
 
 
 def _readings(history: History) -> Iterator[str]:
