@@ -35,6 +35,7 @@ class Reading(msgspec.Struct):
     refused: str | None = None
     over: bool = False
     confirmed: int = 0  # of its events, that a resume has confirmed as those of the log
+    confirmed_at: float = UNKNOWN
 
     @property
     def next(self) -> int:
@@ -72,7 +73,8 @@ class Final(msgspec.Struct):
 
 class History(msgspec.Struct):
     """Everything. `strict`: nothing is told that is not stored. `deleted`: and when, if somebody knows that they are.
-    `troubles`: when something was wrong; `ended`: when a node was, in order. `finals`: by response and node.
+    `troubles`: when something was wrong; `lost`: from when the store lost what it had
+    acknowledged, and when it did. `ended`: when a node was, in order. `finals`: by response and node.
     `conversed`: when each conversation was begun; `conversations`: its items at each node. `maybe_cut`: nobody knows.
     `said`: what the model said, by the text that it answered, where it had a seed. `prompts`: what it was given.
     """
@@ -84,6 +86,7 @@ class History(msgspec.Struct):
     receipts: list[Receipt] = []
     deleted: list[tuple[str, float]] = []
     troubles: list[tuple[float, str]] = []
+    lost: list[tuple[float, float]] = []
     finals: dict[str, dict[str, Final]] = {}
     conversed: dict[str, float] = {}
     conversations: dict[str, dict[str, list[dict[str, Any]] | None]] = {}
@@ -116,10 +119,17 @@ def excused(history: History, at: float, *, change: bool = False) -> bool:
     """Return whether what was told at this time may be lost. `change`: it is none of an answer's events, of which
     `deliver: after_commit` speaks, but a change that was asked for.
     """
+    if lost(history, at):
+        return True
     return (change or not history.strict) and any(
         began - _MOMENT <= at <= began + _UNSTORED_SECONDS or began - _UNSTORED_SECONDS <= at <= began
         for began, _ in history.troubles
     )
+
+
+def lost(history: History, at: float) -> bool:
+    """Return whether the store may have lost what was told at this time, though it had it."""
+    return any(since - _MOMENT <= at <= until + _UNSTORED_SECONDS for since, until in history.lost)
 
 
 def _log(history: History, response_id: str) -> list[bytes] | None:
@@ -162,7 +172,8 @@ def _readings(history: History) -> Iterator[str]:
     for reading in history.readings:
         log = _log(history, reading.response_id)
         where = f"{reading.response_id}: {reading.reader}"
-        if history.strict and reading.events and reading.refused in ("epoch_mismatch", "cursor_ahead"):
+        taken_back = reading.refused in ("epoch_mismatch", "cursor_ahead")
+        if history.strict and reading.events and taken_back and not lost(history, reading.at[-1]):
             yield f"{where} had {reading.next} events, all of them stored, and is told {reading.refused}"
         if log is None:
             continue
@@ -173,6 +184,8 @@ def _readings(history: History) -> Iterator[str]:
             if index >= reading.confirmed and not reading.over and reading.told is None:
                 break  # its node was gone, and nobody was asked again
             if index >= reading.confirmed and excused(history, reading.at[index]):
+                break
+            if index < reading.confirmed and lost(history, reading.confirmed_at):
                 break
             there = log[number] if number < len(log) else None
             yield f"{where} had {event!r} as number {number}, where the log has {there!r}"

@@ -27,6 +27,7 @@ from .simulation.world import World
 _PORT = 9000
 _NAMES = ("a", "b", "c", "d", "e")
 _END_SECONDS = 240.0  # for everything to be over when all is well again
+_NOTICED_SECONDS = 8.0  # after which every node knows that its store has lost something
 ASKED = (
     *("create",) * 8, *("same",) * 3, *("follow",) * 4, *("stop",) * 3, "cancel", "steer", "truncate", "delete",
     "converse",
@@ -202,6 +203,7 @@ class Schedule:
         for task in self._tasks:
             if task.done() and (error := task.exception()) is not None:
                 history.errors.append(f"a client failed: {error!r}")
+        await asyncio.sleep(_NOTICED_SECONDS if history.lost else 0.0)
         await self._until(self._know_each_other, 60, "nodes that know each other again")
         await self._until(self._nothing_runs, 60, "no running responses")
         await self._until(lambda: all(node.opened.commits.settled for node in self.nodes.values()), 30, "commits")

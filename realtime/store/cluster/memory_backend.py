@@ -72,11 +72,11 @@ class MemoryBackend(Backend):
         self._answer()
         return lease
 
-    async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
+    async def renew(self, lease: Lease, seconds: float, told: bytes, number: int = 0) -> bool:
         """See Backend."""
         self._check()
         with self._lock:
-            live = self._epoch(lease.node) == lease.epoch
+            live = self._epoch(lease.node) == lease.epoch and self._numbers.get(lease.node, 0) >= number
             if live:
                 self._leases[lease.node] = (lease.epoch, self._clock() + seconds, told)
         self._answer()
@@ -167,8 +167,11 @@ class MemoryBackend(Backend):
         node = changes.fence.node
         if self._epoch(node) != changes.fence.epoch:
             raise Fenced
-        if changes.number and self._numbers.get(node) == changes.number:
+        newest = self._numbers.get(node, 0)
+        if changes.number and newest == changes.number:
             return
+        if changes.number and newest != changes.number - 1:
+            raise Fenced
         for key, expected in changes.checks.items():
             if not _is_as(self._values.get(key), expected):
                 raise Conflict

@@ -15,6 +15,7 @@ from .backend import Away, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLe
 from .facts import CONNECTIONS, Inspectable, StoreFacts
 from .forms import FORM, check_form
 from .postgres_facts import read_facts
+from .keys import is_of_journal
 from .reasons import reason_of
 from .room import Room
 from .urls import BadUrl, split_namespace
@@ -73,7 +74,7 @@ class PostgresBackend(Inspectable):
         checks, present = changes.checks, [key for key, value in changes.checks.items() if value is True]
         equal = [(key, value) for key, value in checks.items() if value is not True]
         locked = [*checks, *changes.deletes, *changes.sets] if changes.number or checks else ()
-        locks = sorted({crc32(key) % _NUM_LOCKS for key in locked})
+        locks = sorted({crc32(key) % _NUM_LOCKS for key in locked if not is_of_journal(key)})
         try:
             async with self._commits:
                 [row] = await self._fetch(
@@ -95,9 +96,9 @@ class PostgresBackend(Inspectable):
         rows = await self._fetch(self._sql(sql.ACQUIRE), node, seconds, told)
         return Lease(node, rows[0][0]) if rows else None
 
-    async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
+    async def renew(self, lease: Lease, seconds: float, told: bytes, number: int = 0) -> bool:
         """See Backend."""
-        return bool(await self._fetch(self._sql(sql.RENEW), lease.node, lease.epoch, seconds, told))
+        return bool(await self._fetch(self._sql(sql.RENEW), lease.node, lease.epoch, seconds, told, number))
 
     async def release(self, lease: Lease) -> None:
         """See Backend."""

@@ -42,6 +42,7 @@ BEGIN
     END IF;
     IF NOT FOUND THEN RETURN 1; END IF;
     IF last_number = its_number THEN RETURN 0; END IF;
+    IF last_number <> its_number - 1 THEN RETURN 1; END IF;
     PERFORM pg_advisory_xact_lock({lock}, one) FROM unnest(locks) one;
     IF EXISTS (
         SELECT FROM unnest(equal_keys, equal_values) AS wanted(key, value) LEFT JOIN {schema}.kv USING (key)
@@ -80,7 +81,7 @@ WHERE lease.ends_at <= clock_timestamp() RETURNING epoch
 """
 RENEW = """
 UPDATE {schema}.lease SET ends_at = clock_timestamp() + $3 * interval '1 second', told = $4
-WHERE node = $1 AND epoch = $2 AND ends_at > clock_timestamp() RETURNING true
+WHERE node = $1 AND epoch = $2 AND ends_at > clock_timestamp() AND number >= $5 RETURNING true
 """
 RELEASE = "DELETE FROM {schema}.lease WHERE node = $1 AND epoch = $2"
 LEASES = "SELECT node, epoch, told FROM {schema}.lease WHERE ends_at > clock_timestamp() ORDER BY node"

@@ -89,7 +89,7 @@ class RedisBackend(Inspectable):
         for key, number in changes.adds.items():
             arguments += (*self._names(key), number)
         async with self._commits:
-            result = await self._run(scripts.COMMIT, [self._lease(node), self._own + b"number:" + node], *arguments)
+            result = await self._run(scripts.COMMIT, [self._lease(node), self._number(node)], *arguments)
         if result == 1:
             raise Fenced
         if result == 2:
@@ -103,10 +103,11 @@ class RedisBackend(Inspectable):
         epoch = await self._run(scripts.ACQUIRE, keys, node, int(seconds * 1e3), told)
         return Lease(node, int(epoch)) if epoch is not None else None
 
-    async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
+    async def renew(self, lease: Lease, seconds: float, told: bytes, number: int = 0) -> bool:
         """See Backend."""
-        keys = [self._lease(lease.node.encode()), self._own + b"told"]
-        return bool(await self._run(scripts.RENEW, keys, lease.node, lease.epoch, int(seconds * 1e3), told))
+        node = lease.node.encode()
+        keys = [self._lease(node), self._own + b"told", self._number(node)]
+        return bool(await self._run(scripts.RENEW, keys, lease.node, lease.epoch, int(seconds * 1e3), told, number))
 
     async def release(self, lease: Lease) -> None:
         """See Backend."""
@@ -160,6 +161,9 @@ class RedisBackend(Inspectable):
 
     def _lease(self, node: bytes) -> bytes:
         return self._own + b"lease:" + node
+
+    def _number(self, node: bytes) -> bytes:
+        return self._own + b"number:" + node
 
     def _names(self, key: Key) -> tuple[bytes, bytes, bytes]:
         """Return the name of a key, its sorted set, and its member there."""

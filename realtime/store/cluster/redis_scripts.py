@@ -16,10 +16,25 @@ end
 return form
 """
 
-COMMIT = """
+# The number of the newest commit under a lease, of what is written as EPOCH:NUMBER; 0: there is none.
+_NEWEST = """
+local function newest(key, epoch)
+    local written = redis.call('GET', key)
+    if not written or written:sub(1, #epoch + 1) ~= epoch .. ':' then return 0 end
+    return tonumber(written:sub(#epoch + 2))
+end
+"""
+
+COMMIT = (
+    _NEWEST
+    + """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 1 end
-local number = ARGV[2]
-if number ~= '0' and redis.call('GET', KEYS[2]) == ARGV[1] .. ':' .. number then return 0 end
+local number = tonumber(ARGV[2])
+if number ~= 0 then
+    local before = newest(KEYS[2], ARGV[1])
+    if before == number then return 0 end
+    if before ~= number - 1 then return 1 end
+end
 local at = 7
 for _ = 1, tonumber(ARGV[3]) do
     local found, kind = redis.call('GET', ARGV[at]), ARGV[at + 1]
@@ -43,9 +58,10 @@ for _ = 1, tonumber(ARGV[6]) do
     if ARGV[at + 1] ~= '' then redis.call('ZADD', ARGV[at + 1], 0, ARGV[at + 2]) end
     at = at + 4
 end
-if number ~= '0' then redis.call('SET', KEYS[2], ARGV[1] .. ':' .. number) end
+if number ~= 0 then redis.call('SET', KEYS[2], ARGV[1] .. ':' .. ARGV[2]) end
 return 0
 """
+)
 
 RANGE = """
 local found
@@ -70,12 +86,15 @@ redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
 return epoch
 """
 
-RENEW = """
-if redis.call('GET', KEYS[1]) ~= ARGV[2] then return 0 end
+RENEW = (
+    _NEWEST
+    + """
+if redis.call('GET', KEYS[1]) ~= ARGV[2] or newest(KEYS[3], ARGV[2]) < tonumber(ARGV[5]) then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[4])
 return 1
 """
+)
 
 RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end

@@ -165,7 +165,8 @@ class Clients:
             if event["type"] == "error":
                 return str(event["error"]["code"])
             assert event["type"] == "response.resumed", event
-            reading.confirmed = len(reading.events) if reading.next <= event["resumed"]["tip"] else reading.confirmed
+            if reading.next <= event["resumed"]["tip"]:
+                reading.confirmed, reading.confirmed_at = len(reading.events), self._loop.time()
             reading.epoch = event["resumed"]["epoch"]
             if reading.events and json.loads(reading.events[-1])["done"]:
                 reading.over = True

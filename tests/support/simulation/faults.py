@@ -10,7 +10,7 @@ from .store import STORE
 
 KINDS = (
     *("kill",) * 4, *("stop",) * 3, "hang", *("between nodes",) * 4, *("from the store",) * 4, "store away",
-    "lost answer", "clock", *("restart",) * 3, "rolling", "join",
+    "lost answer", "clock", *("restart",) * 3, "rolling", "join", "fail over",
 )  # fmt: skip
 
 
@@ -47,6 +47,8 @@ class Faults:
                 schedule.world.backend.away = True
                 await self._last(kind, seconds)
                 schedule.world.backend.away = False
+            case "fail over":
+                await self._fail_over(rng.choice([0.01, 0.05, 0.5, 2.0]) * rng.random(), rng.choice([0.0, 0.5, 3.0]))
             case "lost answer":
                 node.way.loses = True
                 await self._last(kind, 0.5)
@@ -99,6 +101,19 @@ class Faults:
                 network.silence(other, one)
         await self._last(how, seconds)
         network.heal_way(one, other)
+
+    async def _fail_over(self, lost: float, away: float) -> None:
+        """Have a replica take over from the store, without the newest that was acknowledged."""
+        world, history = self._schedule.world, self._schedule.history
+        began = world.loop.time()
+        world.backend.away = True
+        await self._last("fail over", away)
+        if self._well:
+            return
+        self._schedule.note(f"lost: {lost:.3f} s")
+        world.backend.fail_over(lost + world.loop.time() - began)
+        world.backend.away = False
+        history.lost.append((began - lost, world.loop.time()))
 
     async def _restart(self, node: Any) -> None:
         """Upgrade a node, as it is done."""
