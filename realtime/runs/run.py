@@ -393,6 +393,7 @@ class Run:
         """Close the open item, append the one terminal event, and keep what a next turn may continue."""
         stages, response = self.stages, self.response
         assembler, token_ids = stages.assembler, self._usage.latest.token_ids
+        self._note_cut(ending)
         if not self._is_behind or isinstance(ending.outcome, FinishReason):
             with contextlib.suppress(Diverged):
                 self._write(ending.close(assembler))
@@ -409,6 +410,15 @@ class Run:
         self._write([ending.terminal(response, self._receipt(ending))])
         if ending.continuable and (self.job.conversation is None or self._life.knows_history):
             self.turn = stages.turn(ending.seen(assembler.remembered), token_ids if ending.keeps_tokens else array("I"))
+
+    def _note_cut(self, ending: Ending) -> None:
+        """Note in the log where an answer that came again is cut short: the process before may have sent what would
+        have followed, and a reader that has it must not take the end for its continuation.
+        """
+        log, past = self.whole_log, self._past
+        if past is not None and log.comes_again and not past.unfinished.left:
+            if not self._is_behind and not isinstance(ending.outcome, FinishReason):
+                log.restarted_at = log.tip
 
     def _end_behind(self, ending: Ending) -> None:
         """End a response that was not completely made again: its log is all that is known of it."""

@@ -8,6 +8,7 @@ something went wrong. `judge` says everything that is not as promised.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,7 @@ import msgspec
 UNKNOWN = float("-inf")  # when something was done of which nobody knows whether it was
 TERMINALS = ("response.completed", "response.incomplete", "response.failed")
 _UNSTORED_SECONDS = 8.0  # for which a node goes on without its store, and a little
+_ENDING = 4  # events that close what is open when an answer is stopped
 _MOMENT = 1.0  # between what is told and the end of its node
 
 
@@ -71,11 +73,24 @@ class Final(msgspec.Struct):
     events: list[bytes] | None
 
 
+class GivenItem(msgspec.Struct):
+    """An item that was put into a conversation. `asked`, `at`: when that was asked for, and acknowledged. `deleted`:
+    when that was acknowledged, UNKNOWN if nobody knows whether it is.
+    """
+
+    conversation_id: str
+    item_id: str
+    asked: float
+    at: float
+    deleted: float | None = None
+
+
 class History(msgspec.Struct):
     """Everything. `strict`: nothing is told that is not stored. `deleted`: and when, if somebody knows that they are.
     `troubles`: when something was wrong; `lost`: from when the store lost what it had
     acknowledged, and when it did. `ended`: when a node was, in order. `finals`: by response and node.
-    `conversed`: when each conversation was begun; `conversations`: its items at each node. `maybe_cut`: nobody knows.
+    `conversed`: when each conversation was begun; `conversations`: its items at each node; `unconversed`:
+    when it was deleted, UNKNOWN if nobody knows. `lists`: what is listed at a path by each node. `heard`: events by response, epoch and number. `maybe_cut`: nobody knows.
     `said`: what the model said, by the text that it answered, where it had a seed. `prompts`: what it was given.
     """
 
@@ -90,6 +105,10 @@ class History(msgspec.Struct):
     finals: dict[str, dict[str, Final]] = {}
     conversed: dict[str, float] = {}
     conversations: dict[str, dict[str, list[dict[str, Any]] | None]] = {}
+    items: list[GivenItem] = []
+    unconversed: dict[str, float] = {}
+    lists: dict[str, dict[str, list[dict[str, Any]] | str]] = {}
+    heard: dict[tuple[str, str, int], set[bytes]] = {}
     unstored: set[str] = set()
     maybe_cut: set[str] = set()
     said: dict[str, set[str]] = {}
@@ -106,12 +125,14 @@ def judge(history: History) -> list[str]:
         *_numbers(history),
         *_same_everywhere(history),
         *_readings(history),
+        *_epochs(history),
         *_terminals(history),
         *_lost(history),
         *_once(history),
         *_receipts(history),
         *_said(history),
         *_conversations(history),
+        *_lists(history),
     ]
 
 
@@ -172,7 +193,7 @@ def _readings(history: History) -> Iterator[str]:
     for reading in history.readings:
         log = _log(history, reading.response_id)
         where = f"{reading.response_id}: {reading.reader}"
-        taken_back = reading.refused in ("epoch_mismatch", "cursor_ahead")
+        taken_back = reading.refused in ("epoch_mismatch", "cursor_ahead") and not _is_near_a_stop(history, reading)
         if history.strict and reading.events and taken_back and not lost(history, reading.at[-1]):
             yield f"{where} had {reading.next} events, all of them stored, and is told {reading.refused}"
         if log is None:
@@ -190,6 +211,30 @@ def _readings(history: History) -> Iterator[str]:
             there = log[number] if number < len(log) else None
             yield f"{where} had {event!r} as number {number}, where the log has {there!r}"
             break
+
+
+def _is_near_a_stop(history: History, reading: Reading) -> bool:
+    """Return whether a reader was in the last events of an answer that was stopped: if that was made again, these may
+    not be what they were.
+    """
+    log = _log(history, reading.response_id)
+    return log is not None and reading.next > len(log) - _ENDING and _status(log) != "completed"
+
+
+def _status(log: list[bytes]) -> str:
+    return str(json.loads(log[-1])["response"]["status"])
+
+
+def _epochs(history: History) -> Iterator[str]:
+    """No number has two events in one epoch, whoever heard them: but for the end of an answer that was made again, and
+    stopped before everything had come again that somebody had heard. Who has that is told (`_readings`).
+    """
+    for (response_id, epoch, number), events in history.heard.items():
+        log = _log(history, response_id)
+        if len(events) < 2 or log is None:
+            continue
+        if len(events) > 2 or _status(log) == "completed" or number < len(log) - _ENDING:
+            yield f"{response_id}: as number {number} of {epoch} somebody heard {sorted(events)}"
 
 
 def _terminals(history: History) -> Iterator[str]:
@@ -297,23 +342,62 @@ def _said(history: History) -> Iterator[str]:
 
 
 def _conversations(history: History) -> Iterator[str]:
-    """Each turn is in its conversation once, at all nodes alike."""
+    """Each turn is in its conversation once, at all nodes alike, and what was put in is there until it is taken out."""
     for conversation_id, nodes in history.conversations.items():
         lists = list(nodes.values())
         if any(one != lists[0] for one in lists[1:]):
             yield f"{conversation_id} has other items at another node: {nodes}"
-        items = lists[0]
+        items, deleted = lists[0], history.unconversed.get(conversation_id)
         if items is None:
-            if not excused(history, history.conversed[conversation_id], change=True):
+            if deleted is None and not excused(history, history.conversed[conversation_id], change=True):
                 yield f"{conversation_id} was acknowledged and is lost"
             continue
-        ids = [item["id"] for item in items]
-        texts = [part["text"] for item in items if item.get("role") == "user" for part in item["content"]]
-        if len(set(ids)) != len(ids) or len(set(texts)) != len(texts):
-            yield f"{conversation_id} has a turn twice: {texts}"
-        there = {item.get("response_id") for item in items}
-        for response_id, finals in history.finals.items():
-            final = next(iter(finals.values()))
-            of = (final.body.get("conversation") or {}).get("id") if final.status == 200 else None
-            if of == conversation_id and final.body["status"] in ("completed",) and response_id not in there:
-                yield f"{conversation_id} has nothing of {response_id}, which is completed"
+        if deleted not in (None, UNKNOWN) and not excused(history, deleted, change=True):
+            yield f"{conversation_id} was deleted at {deleted:.3f}, and is there"
+        yield from _turns(history, conversation_id, items)
+        yield from _items(history, conversation_id, [item["id"] for item in items])
+
+
+def _turns(history: History, conversation_id: str, items: list[dict[str, Any]]) -> Iterator[str]:
+    ids = [item["id"] for item in items]
+    texts = [text for item in items if item.get("role") == "user" for text in _texts(item)]
+    if len(set(ids)) != len(ids) or len(set(texts)) != len(texts):
+        yield f"{conversation_id} has a turn twice: {texts}"
+    there = {item.get("response_id") for item in items}
+    for response_id, finals in history.finals.items():
+        final = next(iter(finals.values()))
+        of = (final.body.get("conversation") or {}).get("id") if final.status == 200 else None
+        if of == conversation_id and final.body["status"] in ("completed",) and response_id not in there:
+            yield f"{conversation_id} has nothing of {response_id}, which is completed"
+
+
+def _items(history: History, conversation_id: str, ids: list[str]) -> Iterator[str]:
+    given = [item for item in history.items if item.conversation_id == conversation_id]
+    for item in given:
+        if item.deleted is None and item.item_id not in ids and not excused(history, item.at, change=True):
+            yield f"{conversation_id}: {item.item_id} was put in at {item.at:.3f}, and is lost"
+        taken_out = item.deleted not in (None, UNKNOWN) and not excused(history, item.deleted, change=True)
+        if taken_out and item.item_id in ids:
+            yield f"{conversation_id}: {item.item_id} was taken out at {item.deleted:.3f}, and is there"
+    there = [item for item in given if item.item_id in ids]
+    for earlier, later in itertools.combinations(there, 2):
+        if earlier.at < later.asked and ids.index(earlier.item_id) > ids.index(later.item_id):
+            yield f"{conversation_id}: {later.item_id} was put in after {earlier.item_id}, and comes before it"
+
+
+def _texts(item: dict[str, Any]) -> list[str]:
+    return [part["text"] for part in item["content"] if "text" in part]
+
+
+def _lists(history: History) -> Iterator[str]:
+    """Each list is the same at all nodes, and that of responses has each of them once."""
+    for path, nodes in history.lists.items():
+        lists = list(nodes.values())
+        if any(one != lists[0] for one in lists[1:]):
+            yield f"{path} has other entries at another node: {nodes}"
+        ids = [entry["id"] for entry in lists[0] if isinstance(entry, dict)]
+        if len(set(ids)) != len(ids):
+            yield f"{path} has an entry twice: {ids}"
+        kept = {one for one, finals in history.finals.items() if all(final.status == 200 for final in finals.values())}
+        if "input_items" not in path and not kept - history.unstored <= set(ids):
+            yield f"{path} has not {kept - history.unstored - set(ids)}"
