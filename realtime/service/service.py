@@ -360,6 +360,8 @@ class Service:
         principal.check_controls(response_id)
         found = await self.retrieve(principal, response_id)
         if found.response.status == "cancelled":
+            if not isinstance(found, Run):
+                await self._delivery.settled(response_id)
             return found
         stopped = await self.stop(principal, response_id, "cancel")
         assert isinstance(stopped, Run)  # doors hand what runs elsewhere to the other node

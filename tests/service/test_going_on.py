@@ -534,6 +534,20 @@ async def test_what_is_over_and_not_stored_yet_is_not_shown_to_who_comes_then(tm
         assert again.response_id == run.response_id
 
 
+async def test_a_cancel_is_not_confirmed_before_it_is_stored_to_who_asks_for_it_again(tmp_path: Path) -> None:
+    settings = changed(deliver="after_commit")
+    async with house(tmp_path / "store.db", say(*WORDS), settings=settings, waits=True) as here:
+        run = await here.create(make_request(on_disconnect=OnDisconnect(policy="continue")))
+        here.flush()
+        await here.service.cancel(LOCAL, run.response_id)
+        await here.finish()
+        again = asyncio.create_task(here.service.cancel(LOCAL, run.response_id))
+        await here.settle()
+        assert not again.done(), "a crash could lose it still"
+        here.flush()
+        assert (await again).response.status == "cancelled"
+
+
 DEEP = b'{"type":"response.in_progress","response":{"x":' + b"[" * 100_000
 DAMAGES: list[dict[str, Any]] = [
     {"note": b"\x00"}, {"tokens": b"abc"}, {"finish": 99}, {"rest": b"\x93" * 9}, {"events": [DEEP]}

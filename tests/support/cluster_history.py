@@ -86,7 +86,8 @@ class GivenItem(msgspec.Struct):
 
 
 class History(msgspec.Struct):
-    """Everything. `strict`: nothing is told that is not stored. `deleted`: and when, if somebody knows that they are.
+    """Everything. `strict`: nothing is told that is not stored. `deleted`: and when, if somebody knows that they are; `shown`: by
+    which node nevertheless, after that.
     `troubles`: when something was wrong; `lost`: from when the store lost what it had
     acknowledged, and when it did. `ended`: when a node was, in order. `finals`: by response and node.
     `conversed`: when each conversation was begun; `conversations`: its items at each node; `unconversed`:
@@ -100,6 +101,7 @@ class History(msgspec.Struct):
     readings: list[Reading] = []
     receipts: list[Receipt] = []
     deleted: list[tuple[str, float]] = []
+    shown: list[tuple[str, float, str]] = []
     troubles: list[tuple[float, str]] = []
     lost: list[tuple[float, float]] = []
     finals: dict[str, dict[str, Final]] = {}
@@ -221,6 +223,12 @@ def _is_near_a_stop(history: History, reading: Reading) -> bool:
     return log is not None and reading.next > len(log) - _ENDING and _status(log) != "completed"
 
 
+def _as_said(event: bytes) -> str:
+    """Return an event without what differs if it is made again: the end tells when and how that was."""
+    told = json.loads(event)
+    return str((told["type"], told["response"]["output"])) if told["done"] else event.decode()
+
+
 def _status(log: list[bytes]) -> str:
     return str(json.loads(log[-1])["response"]["status"])
 
@@ -231,7 +239,7 @@ def _epochs(history: History) -> Iterator[str]:
     """
     for (response_id, epoch, number), events in history.heard.items():
         log = _log(history, response_id)
-        if len(events) < 2 or log is None:
+        if log is None or len(set(map(_as_said, events))) < 2:
             continue
         if len(events) > 2 or _status(log) == "completed" or number < len(log) - _ENDING:
             yield f"{response_id}: as number {number} of {epoch} somebody heard {sorted(events)}"
@@ -258,6 +266,9 @@ def _lost(history: History) -> Iterator[str]:
         for node, final in history.finals.get(answer.response_id, {}).items():
             if final.status != 200:
                 yield f"{answer.response_id} was acknowledged by {answer.node} at {answer.at:.3f}, lost at {node}"
+    for response_id, at, name in history.shown:
+        if not excused(history, at, change=True):
+            yield f"{response_id} was deleted at {at:.3f}, and {name} showed it afterwards"
     for response_id, at in history.deleted:
         if at == UNKNOWN or excused(history, at, change=True):
             continue
@@ -324,12 +335,24 @@ def _receipts(history: History) -> Iterator[str]:
                 yield f"{response_id}: told {receipt.response['output']}, {node} has {output}"
 
 
+def _may_come_again(history: History) -> set[str]:
+    """Return what was asked for in responses that were deleted: the same request, asked for again, is another one."""
+    deleted = {response_id for response_id, _ in history.deleted}
+    return {answer.text for answer in history.answers if answer.response_id in deleted}
+
+
+def _is_twice(texts: list[str], again: set[str]) -> bool:
+    counted = [text for text in texts if text not in again]
+    return len(set(counted)) != len(counted)
+
+
 def _said(history: History) -> Iterator[str]:
     """A whole answer is what the model says to what it was asked, from its beginning to its end, and each turn is in a
     prompt once.
     """
+    again = _may_come_again(history)
     for prompt in history.prompts:
-        if len(set(prompt)) != len(prompt):
+        if _is_twice(prompt, again):
             yield f"a prompt has a turn twice: {prompt}"
     cut = {receipt.response["id"] for receipt in history.receipts if receipt.kind == "truncated"} | history.maybe_cut
     texts = {answer.response_id: answer.text for answer in history.answers}
@@ -361,7 +384,7 @@ def _conversations(history: History) -> Iterator[str]:
 def _turns(history: History, conversation_id: str, items: list[dict[str, Any]]) -> Iterator[str]:
     ids = [item["id"] for item in items]
     texts = [text for item in items if item.get("role") == "user" for text in _texts(item)]
-    if len(set(ids)) != len(ids) or len(set(texts)) != len(texts):
+    if len(set(ids)) != len(ids) or _is_twice(texts, _may_come_again(history)):
         yield f"{conversation_id} has a turn twice: {texts}"
     there = {item.get("response_id") for item in items}
     for response_id, finals in history.finals.items():

@@ -44,7 +44,8 @@ class Asking:
             if event["type"] == "error":
                 if lane is None:
                     return
-                waiting[lane][:1] = []
+                if running.pop(lane, None) is None:  # else it can't be followed here any more
+                    waiting[lane][:1] = []
             elif event["type"] == "response.created" and event["sequence_number"] == 0:
                 if lane in running:
                     self._history.errors.append(f"{event['response_id']} began before {running[lane].response_id} ended")
@@ -96,6 +97,6 @@ class Asking:
                     reading = self._clients.begun(node, event, text, members)
                     while len(reading.events) < num_heard and not reading.over:
                         raw = await client.receive_raw(QUIET_SECONDS)
-                        if "sequence_number" in raw:
+                        if json.loads(raw).get("response_id") == reading.response_id:
                             self._clients.note(reading, raw.encode())
         await self._clients.create(self._clients.node(), text, members)

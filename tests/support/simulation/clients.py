@@ -215,7 +215,9 @@ class Clients:
             event = json.loads(raw)
             if event["type"] == "error":
                 return str(event["error"]["code"])
-            if event.get("response_id") == reading.response_id and "sequence_number" in event:
+            if event["type"] == "response.resumed" and event["resumed"]["response_id"] == reading.response_id:
+                reading.epoch = event["resumed"]["epoch"]  # it goes on as another sample
+            elif event.get("response_id") == reading.response_id and "sequence_number" in event:
                 self.note(reading, raw.encode())
         return None
 
@@ -322,6 +324,17 @@ class Clients:
         deleted = await self.change(node, "DELETE", f"/v1/responses/{response_id}")
         at = self._loop.time() if deleted is not None else UNKNOWN
         self.history.deleted.append((response_id, at))
+        if deleted is not None:
+            await self._look_for(response_id, at)
+
+    async def _look_for(self, response_id: str, deleted: float) -> None:
+        """Look a moment later whether any node still shows what is deleted."""
+        await asyncio.sleep(0.2)
+        node = self.node()
+        with contextlib.suppress(*GONE):
+            reply = await http.request(node.port, "GET", f"/v1/responses/{response_id}")
+            if reply.status == 200:
+                self.history.shown.append((response_id, deleted, node.name))
 
     async def converse(self, node: SimulatedNode) -> str | None:
         """Begin a conversation; return its id."""

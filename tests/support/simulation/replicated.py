@@ -5,11 +5,11 @@ acknowledged is gone, for all nodes alike.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
-from realtime.store.cluster.backend import Changes, Lease
+from realtime.store.cluster.backend import Changes, Key, Lease
 from realtime.store.cluster.memory_backend import MemoryBackend
 
 KEPT_SECONDS = 4.0  # the most that a fail-over may lose
@@ -21,6 +21,7 @@ class ReplicatedBackend(MemoryBackend):
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
+        self.on_range: Callable[[bytes], None] = lambda begin: None  # somebody has read from there
         self._past: deque[tuple[float, dict[str, Any]]] = deque()
         self._keep()
 
@@ -37,6 +38,14 @@ class ReplicatedBackend(MemoryBackend):
         past.append((now, {name: copy(getattr(self, name)) for name in _STATE}))
         while len(past) > 1 and past[1][0] < now - KEPT_SECONDS:
             past.popleft()
+
+    async def range(
+        self, begin: Key, end: Key, limit: int, *, newest_first: bool = False
+    ) -> Sequence[tuple[Key, bytes]]:
+        """See Backend."""
+        found = await super().range(begin, end, limit, newest_first=newest_first)
+        self.on_range(begin)
+        return found
 
     # -- what changes it
 
