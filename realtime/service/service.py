@@ -175,21 +175,24 @@ class Service:
     async def create(
         self, principal: Principal, request: ResponseCreate, parent: Turn | None, *,
         native: bool, given: Sequence[InputItem] = (), origin: Origin = NOWHERE, here: bool = False,
+        asker: str | None = None,
     ) -> Source:  # fmt: skip
         """Start a response, or find the one that an earlier attempt at the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked up.
         `given`: items before the request's own, which don't count when two requests are compared. `origin`: the door's
-        name for the request. `here`: another node asks, so no further node is asked. The returned log has its first
-        event. Raises WireError, and HeldElsewhere if `here` is set and the conversation is on another node.
+        name for the request. `here`: another node asks, the `asker`, so no further node is asked, but for one if the
+        request was tried here before. The returned log has its first event. Raises WireError, and HeldElsewhere if
+        `here` is set and the conversation is on another node.
         """
         principal.check_owner()
-        asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata), here)
+        asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata), here, asker)
         async with self._patience.bound():
             try:
                 return await self._create_once(asked, parent)
             except (HeldElsewhere, TriedElsewhere, WireError) as error:
-                node = None if here else self.directory.node_for(error, request.conversation_id)
+                is_last = here and not (isinstance(error, HeldElsewhere) and error.tried_here)
+                node = None if is_last else self.directory.node_for(error, request.conversation_id)
                 if node is None:
                     raise
             return await self.directory.create(principal, asked, node)
@@ -203,7 +206,7 @@ class Service:
 
     async def _create(self, asked: Asked, parent: Turn | None) -> Source:
         tenant, request = asked.tenant, asked.request
-        earlier = await self._lookups.earlier_attempt(tenant, request, time.time())
+        earlier = await self._lookups.earlier_attempt(tenant, request, time.time(), asked.asker)
         if earlier.source is not None:
             return earlier.source
         if self._draining:
@@ -213,7 +216,11 @@ class Service:
         check_request(request, serving.model, serving.dialect)
         check_background(request)
         check_history(request)
-        found = await self._lookups.find(tenant, request, parent, time.time())
+        try:
+            found = await self._lookups.find(tenant, request, parent, time.time())
+        except HeldElsewhere as error:
+            error.tried_here = earlier.claim is not None and self.directory.is_ours(earlier.claim.response_id)
+            raise
         if request.unknown:
             logger.debug("unknown members tenant=%s members=%s", tenant, list(request.unknown))
         response_id, at, holds = self._new_id("resp"), int(time.time()), serving.dialect.holds

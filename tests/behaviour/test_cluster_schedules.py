@@ -67,13 +67,13 @@ async def _true() -> bool:
 def _claim_looked_up_twice(patch: pytest.MonkeyPatch) -> None:
     earlier_attempt, check = Lookups.earlier_attempt, Directory.check_not_tried
 
-    async def twice(self: Any, tenant: str, request: Any, now: float) -> Any:
+    async def twice(self: Any, tenant: str, request: Any, now: float, asker: str | None) -> Any:
         if request.request_id is not None:
             await check(self._elsewhere, await self._requests.find(tenant, request.request_id))
-        return await earlier_attempt(self, tenant, request, now)
+        return await earlier_attempt(self, tenant, request, now, asker)
 
     patch.setattr(Lookups, "earlier_attempt", twice)
-    patch.setattr(Directory, "check_not_tried", lambda self, claim: _nothing())
+    patch.setattr(Directory, "check_not_tried", lambda self, claim, asker: _nothing())
 
 
 def _adopted_and_not_there(patch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ import msgspec
 UNKNOWN = float("-inf")  # when something was done of which nobody knows whether it was
 TERMINALS = ("response.completed", "response.incomplete", "response.failed")
 _UNSTORED_SECONDS = 8.0  # for which a node goes on without its store, and a little
+MAX_ATTEMPTS = 3
+LEASE_SECONDS = 6.5  # after which who could not renew it has none, and knows that
 _ENDING = 4  # events that close what is open when an answer is stopped
 _MOMENT = 1.0  # between what is told and the end of its node
 
@@ -91,7 +93,8 @@ class History(msgspec.Struct):
     `troubles`: when something was wrong; `lost`: from when the store lost what it had
     acknowledged, and when it did. `ended`: when a node was, in order. `finals`: by response and node.
     `conversed`: when each conversation was begun; `conversations`: its items at each node; `unconversed`:
-    when it was deleted, UNKNOWN if nobody knows. `lists`: what is listed at a path by each node. `heard`: events by response, epoch and number. `maybe_cut`: nobody knows.
+    when it was deleted, UNKNOWN if nobody knows. `cut_off`: nodes, from when to when.
+    `generated`: how often an engine was asked, by text. `lists`: what is listed at a path by each node. `heard`: events by response, epoch and number. `maybe_cut`: nobody knows.
     `said`: what the model said, by the text that it answered, where it had a seed. `prompts`: what it was given.
     """
 
@@ -109,6 +112,8 @@ class History(msgspec.Struct):
     conversations: dict[str, dict[str, list[dict[str, Any]] | None]] = {}
     items: list[GivenItem] = []
     unconversed: dict[str, float] = {}
+    cut_off: list[tuple[str, float, float]] = []
+    generated: dict[str, int] = {}
     lists: dict[str, dict[str, list[dict[str, Any]] | str]] = {}
     heard: dict[tuple[str, str, int], set[bytes]] = {}
     unstored: set[str] = set()
@@ -133,6 +138,8 @@ def judge(history: History) -> list[str]:
         *_once(history),
         *_receipts(history),
         *_said(history),
+        *_attempts(history),
+        *_without_lease(history),
         *_conversations(history),
         *_lists(history),
     ]
@@ -210,6 +217,8 @@ def _readings(history: History) -> Iterator[str]:
                 break
             if index < reading.confirmed and lost(history, reading.confirmed_at):
                 break
+            if reading.told is not None and excused(history, reading.confirmed_at):
+                break  # it was confirmed by what was not stored either
             there = log[number] if number < len(log) else None
             yield f"{where} had {event!r} as number {number}, where the log has {there!r}"
             break
@@ -311,6 +320,26 @@ def _came_to_nothing(history: History, response_id: str) -> bool:
         if final.status == 200 and (final.body.get("error") or {}).get("code") == "server_restarted":
             return True
     return False
+
+
+def _attempts(history: History) -> Iterator[str]:
+    """An answer is given to three engines at most, if nothing but deaths has come over it."""
+    if history.ended or history.lost or {kind for _, kind in history.troubles} - {"chase"}:
+        return
+    for answer in history.answers:
+        number = history.generated.get(answer.text, 0)
+        if answer.request_id is None and number > MAX_ATTEMPTS:
+            yield f"{answer.response_id} was given to {number} engines"
+
+
+def _without_lease(history: History) -> Iterator[str]:
+    """A node that could not reach the store for longer than its lease tells of nothing new, before it can again."""
+    if {kind for _, kind in history.troubles} & {"clock", "suspend", "stop", "hang"}:
+        return  # whose clocks are as they are
+    for answer in history.answers:
+        for node, since, until in history.cut_off:
+            if node == answer.node and since + LEASE_SECONDS < answer.at < until:
+                yield f"{answer.response_id} was told by {node} at {answer.at:.3f}, which had no lease since {since:.3f}"
 
 
 def _receipts(history: History) -> Iterator[str]:

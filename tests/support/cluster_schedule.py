@@ -56,6 +56,7 @@ class _Model:
         script = RandomScript(self._seed if seeded else self._rng.randrange(1 << 30), 1, self._longest)
         steps = list(script(request))
         self._history.prompts.append(turns)
+        self._history.generated[turns[-1]] = self._history.generated.get(turns[-1], 0) + 1
         if seeded:
             text = "".join(step for step in steps if isinstance(step, str))
             self._history.said.setdefault(turns[-1], set()).add(text)

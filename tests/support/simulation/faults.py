@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from realtime.store.cluster.backend import Changes
+
 from .store import STORE
 
 KINDS = (
     *("kill",) * 4, *("stop",) * 3, "hang", *("between nodes",) * 4, *("from the store",) * 4, "store away",
     "lost answer", "clock", *("restart",) * 3, "rolling", "join", "fail over", "chase",
-    "suspend", "ambush",
+    "suspend", "ambush", "claim",
 )  # fmt: skip
 
 
@@ -43,11 +45,15 @@ class Faults:
             case "between nodes":
                 await self._cut(node.name, rng.choice(list(schedule.nodes)), seconds)
             case "from the store":
+                began = schedule.world.loop.time()
                 await self._cut(node.name, STORE, seconds)
+                schedule.history.cut_off.append((node.name, began, schedule.world.loop.time()))
             case "store away":
                 schedule.world.backend.away = True
                 await self._last(kind, seconds)
                 schedule.world.backend.away = False
+            case "claim":
+                await self._claim()
             case "chase":
                 await self._chase()
             case "suspend":
@@ -161,11 +167,12 @@ class Faults:
                 node.go_on()
                 world.network.heal_way(node.name, STORE)
 
-        world.backend.on_range = wake
+        world.backend.on_range.append(wake)
         for _ in range(30):
             await self._last("suspend", 0.5)
             if woken.is_set() or self.well:
                 break
+        world.backend.on_range.remove(wake)
         node.go_on()
         world.network.heal_way(node.name, STORE)
 
@@ -183,6 +190,26 @@ class Faults:
         node.kill()
         await self._last("ambush", self._rng.choice([0.3, 3.0, 9.0]))
         self._start_again(node)
+
+    async def _claim(self) -> None:
+        """Kill the node that is the next to claim a request, before its response begins."""
+        schedule, killed = self._schedule, list[Any]()
+
+        def kill(changes: Changes) -> None:
+            if not killed and any(key.startswith(b"claim/") for key in changes.sets):
+                killed.append(schedule.nodes[changes.fence.node])
+                schedule.note(f"kill {changes.fence.node}, which has claimed something")
+                killed[0].kill()
+
+        schedule.world.backend.on_commit.append(kill)
+        for _ in range(20):
+            if killed or self.well:
+                break
+            await self._last("claim", 0.5)
+        schedule.world.backend.on_commit.remove(kill)
+        await self._last("claim", self._rng.choice([0.3, 3.0, 9.0]))
+        for node in killed:
+            self._start_again(node)
 
     async def _restart(self, node: Any) -> None:
         """Upgrade a node, as it is done."""

@@ -21,7 +21,8 @@ class ReplicatedBackend(MemoryBackend):
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
-        self.on_range: Callable[[bytes], None] = lambda begin: None  # somebody has read from there
+        self.on_range: list[Callable[[bytes], None]] = []  # somebody has read from there
+        self.on_commit: list[Callable[[Changes], None]] = []  # they are there now
         self._past: deque[tuple[float, dict[str, Any]]] = deque()
         self._keep()
 
@@ -44,7 +45,8 @@ class ReplicatedBackend(MemoryBackend):
     ) -> Sequence[tuple[Key, bytes]]:
         """See Backend."""
         found = await super().range(begin, end, limit, newest_first=newest_first)
-        self.on_range(begin)
+        for call in list(self.on_range):
+            call(begin)
         return found
 
     # -- what changes it
@@ -53,6 +55,8 @@ class ReplicatedBackend(MemoryBackend):
         """See Backend."""
         await super().commit(changes)
         self._keep()
+        for call in list(self.on_commit):
+            call(changes)
 
     async def acquire(self, node: str, seconds: float, told: bytes) -> Lease | None:
         """See Backend."""
