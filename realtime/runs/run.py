@@ -416,9 +416,10 @@ class Run:
         have followed, and a reader that has it must not take the end for its continuation.
         """
         log, past = self.whole_log, self._past
-        if past is not None and log.comes_again and not past.unfinished.left:
-            if not self._is_behind and not isinstance(ending.outcome, FinishReason):
-                log.restarted_at = log.tip
+        if past is None or past.unfinished.left or self._is_behind or isinstance(ending.outcome, FinishReason):
+            return
+        if log.comes_again:
+            log.restarted_at = log.tip
 
     def _end_behind(self, ending: Ending) -> None:
         """End a response that was not completely made again: its log is all that is known of it."""

@@ -25,8 +25,9 @@ _MOMENT = 1.0  # between what is told and the end of its node
 
 
 class Reading(msgspec.Struct):
-    """See the module. `first`: number of the first of its `events`. `at`: when each came. `told`: why it ended before
-    the end. `refused`: with its epoch, at the last resume. `over`: it has the last event.
+    """See the module. `first`: number of the first of its `events`. `at`: when each came, `by`: from which node; `node`
+    is that of now. `told`: why it ended before the end. `refused`: with its epoch, at the last resume. `over`: it has
+    the last event.
     """
 
     reader: str
@@ -35,6 +36,8 @@ class Reading(msgspec.Struct):
     epoch: str | None = None
     events: list[bytes] = []
     at: list[float] = []
+    by: list[str] = []
+    node: str = ""
     told: str | None = None
     refused: str | None = None
     over: bool = False
@@ -88,14 +91,13 @@ class GivenItem(msgspec.Struct):
 
 
 class History(msgspec.Struct):
-    """Everything. `strict`: nothing is told that is not stored. `deleted`: and when, if somebody knows that they are; `shown`: by
-    which node nevertheless, after that.
-    `troubles`: when something was wrong; `lost`: from when the store lost what it had
-    acknowledged, and when it did. `ended`: when a node was, in order. `finals`: by response and node.
-    `conversed`: when each conversation was begun; `conversations`: its items at each node; `unconversed`:
-    when it was deleted, UNKNOWN if nobody knows. `cut_off`: nodes, from when to when.
-    `generated`: how often an engine was asked, by text. `lists`: what is listed at a path by each node. `heard`: events by response, epoch and number. `maybe_cut`: nobody knows.
-    `said`: what the model said, by the text that it answered, where it had a seed. `prompts`: what it was given.
+    """Everything. `strict`: nothing is told that is not stored. `deleted`: and when, if somebody knows that they are;
+    `shown`: by which node nevertheless, after that. `troubles`: when something was wrong; `lost`: from when the store
+    lost what it had acknowledged, and when it did. `cut_off`: nodes from the store, from when to when. `ended`: when a
+    node was, in order. `finals`: by response and node; `lists`: by path and node. `conversed`: when each conversation
+    was begun, `unconversed`: when it was deleted, UNKNOWN if nobody knows; `conversations`: its items at each node.
+    `heard`: events by response, epoch and number. `maybe_cut`: nobody knows. `said`: what the model said, by the text
+    that it answered, where it had a seed; `generated`: how often it was asked. `prompts`: what it was given.
     """
 
     strict: bool = False
@@ -337,9 +339,16 @@ def _without_lease(history: History) -> Iterator[str]:
     if {kind for _, kind in history.troubles} & {"clock", "suspend", "stop", "hang"}:
         return  # whose clocks are as they are
     for answer in history.answers:
-        for node, since, until in history.cut_off:
-            if node == answer.node and since + LEASE_SECONDS < answer.at < until:
-                yield f"{answer.response_id} was told by {node} at {answer.at:.3f}, which had no lease since {since:.3f}"
+        yield from _told_without(history, answer.response_id, answer.node, answer.at)
+    for reading in history.readings:
+        for node, at in zip(reading.by, reading.at, strict=True):
+            yield from _told_without(history, reading.response_id, node, at)
+
+
+def _told_without(history: History, response_id: str, node: str, at: float) -> Iterator[str]:
+    for name, since, until in history.cut_off:
+        if name == node and since + LEASE_SECONDS < at < until:
+            yield f"{response_id} was told of by {node} at {at:.3f}, which is cut off since {since:.3f}"
 
 
 def _receipts(history: History) -> Iterator[str]:

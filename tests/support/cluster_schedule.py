@@ -24,6 +24,7 @@ from .simulation.clients import Clients
 from .simulation.conversing import Conversing
 from .simulation.faults import KINDS, Faults
 from .simulation.node import SimulatedNode
+from .simulation.store import STORE
 from .simulation.world import World
 
 _PORT = 9000
@@ -199,6 +200,11 @@ class Schedule:
         else:
             await self.clients.post(node, text, members)
 
+    def ask_for_much(self, node: SimulatedNode) -> None:
+        """Ask a node for more than it can say in a few seconds."""
+        for _ in range(6):
+            self._spawn(self.clients.create(node, self._text(), {"on_disconnect": {"policy": "continue"}}))
+
     def _text(self) -> str:
         self._num_texts += 1
         return f"q{self._num_texts}"
@@ -235,6 +241,7 @@ class Schedule:
         """Let all be well, wait until nothing goes on, and look."""
         history = self.history
         await asyncio.sleep(self.rng.choice([0.0, 2.0, 10.0, 20.0]) * self.rng.random())
+        await self._until(lambda: not self.faults.num_chases, 80, "chases")
         await self.faults.mend()
         self.note("all is well")
         await asyncio.wait(self._tasks, timeout=_END_SECONDS)
@@ -258,6 +265,7 @@ class Schedule:
         for path in ("/v1/responses?limit=100", *(f"/v1/responses/{one}/input_items" for one in self._some_known())):
             history.lists[path] = {name: await self._listed(node, path) for name, node in self._live()}
         history.errors += [*self.world.loop.failures]
+        history.cut_off = [(*(way - {STORE}), *span) for way, *span in self.world.network.cuts if STORE in way]
 
     def _live(self) -> list[tuple[str, SimulatedNode]]:
         return [(name, node) for name, node in self.nodes.items() if node.up]

@@ -14,8 +14,8 @@ from . import postgres_schema as sql
 from .backend import Away, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
 from .facts import CONNECTIONS, Inspectable, StoreFacts
 from .forms import FORM, check_form
-from .postgres_facts import read_facts
 from .keys import is_of_journal
+from .postgres_facts import read_facts
 from .reasons import reason_of
 from .room import Room
 from .urls import BadUrl, split_namespace

@@ -48,7 +48,9 @@ class Asking:
                     waiting[lane][:1] = []
             elif event["type"] == "response.created" and event["sequence_number"] == 0:
                 if lane in running:
-                    self._history.errors.append(f"{event['response_id']} began before {running[lane].response_id} ended")
+                    self._history.errors.append(
+                        f"{event['response_id']} began before {running[lane].response_id} ended"
+                    )
                 text = waiting[lane].pop(0)
                 running[lane] = reading = self._clients.begun(node, {**event, "raw": raw.encode()}, text, {})
                 readings.append(reading)

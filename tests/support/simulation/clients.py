@@ -138,6 +138,7 @@ class Clients:
         until = self._loop.time() + _PATIENCE
         while not reading.over and self._loop.time() < until:
             node, code = self.node(), None
+            reading.node = node.name
             with contextlib.suppress(*GONE):
                 if self._rng.random() < 0.3:
                     code = await self._stream(node, reading)
@@ -232,13 +233,14 @@ class Clients:
             self.history.heard.setdefault((reading.response_id, reading.epoch, reading.next), set()).add(raw)
         reading.events.append(raw)
         reading.at.append(self._loop.time())
+        reading.by.append(reading.node)
         reading.over = event["done"]
         if event["type"] in TERMINALS:
             self._receipt("terminal", event["response"])
 
     def _reading(self, node: SimulatedNode, response_id: str, first: int) -> Reading:
         self._number += 1
-        reading = Reading(f"reader {self._number}", response_id, first)
+        reading = Reading(f"reader {self._number}", response_id, first, node=node.name)
         self.history.readings.append(reading)
         return reading
 

@@ -13,7 +13,7 @@ from .store import STORE
 KINDS = (
     *("kill",) * 4, *("stop",) * 3, "hang", *("between nodes",) * 4, *("from the store",) * 4, "store away",
     "lost answer", "clock", *("restart",) * 3, "rolling", "join", "fail over", "chase",
-    "suspend", "ambush", "claim",
+    "suspend", "ambush", "claim", "isolate",
 )  # fmt: skip
 
 
@@ -25,6 +25,7 @@ class Faults:
         self._kinds = kinds
         self._rng = schedule.rng
         self.well = False
+        self.num_chases = 0
 
     async def one(self) -> None:
         """Have something go wrong."""
@@ -45,17 +46,19 @@ class Faults:
             case "between nodes":
                 await self._cut(node.name, rng.choice(list(schedule.nodes)), seconds)
             case "from the store":
-                began = schedule.world.loop.time()
                 await self._cut(node.name, STORE, seconds)
-                schedule.history.cut_off.append((node.name, began, schedule.world.loop.time()))
             case "store away":
                 schedule.world.backend.away = True
                 await self._last(kind, seconds)
                 schedule.world.backend.away = False
             case "claim":
                 await self._claim()
+            case "isolate":
+                await self._isolate(node)
             case "chase":
+                self.num_chases += 1
                 await self._chase()
+                self.num_chases -= 1
             case "suspend":
                 await self._suspend(node)
             case "ambush":
@@ -190,6 +193,15 @@ class Faults:
         node.kill()
         await self._last("ambush", self._rng.choice([0.3, 3.0, 9.0]))
         self._start_again(node)
+
+    async def _isolate(self, node: Any) -> None:
+        """Cut a node off from the store while it has much to say, for longer than its lease lasts."""
+        schedule, network = self._schedule, self._schedule.world.network
+        schedule.ask_for_much(node)
+        await asyncio.sleep(0.3)
+        network.sever(node.name, STORE)
+        await self._last("isolate", 14.0)
+        network.heal_way(node.name, STORE)
 
     async def _claim(self) -> None:
         """Kill the node that is the next to claim a request, before its response begins."""

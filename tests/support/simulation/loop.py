@@ -186,7 +186,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self.num_turns = 0
             raise RuntimeError("it goes on and on")
         if not ready:
-            while timers and timers[0][2]._cancelled:  # type: ignore[attr-defined]
+            while timers and timers[0][2]._cancelled:
                 heapq.heappop(timers)
             if not timers:
                 raise RuntimeError("nothing will ever happen again")

@@ -13,7 +13,14 @@ from realtime.store.cluster.backend import Changes, Key, Lease
 from realtime.store.cluster.memory_backend import MemoryBackend
 
 KEPT_SECONDS = 4.0  # the most that a fail-over may lose
-_STATE = ("_values", "_order", "_leases", "_numbers", "_taken", "_counters")  # epochs follow the clock: none comes again
+_STATE = (
+    "_values",
+    "_order",
+    "_leases",
+    "_numbers",
+    "_taken",
+    "_counters",
+)  # epochs follow the clock: none comes again
 
 
 class ReplicatedBackend(MemoryBackend):
