@@ -6,6 +6,7 @@ and told by one. Whole nodes, in the manner of Jepsen; a schedule follows from i
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.support.cluster_history import judge
 from tests.support.cluster_schedule import failures, played
 from tests.support.long import effort
+from tests.support.simulation.__main__ import ALONE, play
 from tests.support.simulation.planted import PLANTED, Planted
 
 NUM_SCHEDULES = int(os.environ.get("TESTS_SCHEDULES", effort(24, 4_000)))
@@ -35,3 +37,12 @@ def test_any_schedule_keeps_what_was_promised(part: int) -> None:
 def test_a_planted_bug_is_found(monkeypatch: pytest.MonkeyPatch, bug: Planted) -> None:
     bug.plant(monkeypatch)
     assert any(failures(one, bug.kinds) for one in (bug.seed, *range(300)))
+
+
+def test_what_is_played_for_a_time_ends_with_what_failed() -> None:
+    said: list[str] = []
+    clock = itertools.count()
+    failed = play(5, 6, lambda seed: ["seed 6: lost"] if seed == 6 else [], said.append, lambda: float(next(clock)))
+    assert failed == [6]
+    assert said[0] == f"seed 6: lost\n{ALONE.format(seed=6)}"
+    assert said[-1].endswith("schedules played, 1 failed: 6")
