@@ -262,9 +262,10 @@ class Connection:
     def frames(self, max_bytes: int) -> list[bytes]:
         """Drain up to about `max_bytes` of encoded events: control first, then one round after another of readers."""
         responses, control = self._responses, self._control
+        before = control.take() if control.waiting else []
         out, done = responses.readers.read(max_bytes)
-        if control.waiting:
-            out = control.take() + out
+        if before:
+            out = before + out
         if done:
             responses.go_on(done)
             out += control.take()  # what that has brought up

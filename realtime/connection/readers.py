@@ -5,7 +5,7 @@ acknowledgements. Pure.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -26,14 +26,15 @@ _QUANTUM = 16  # events that one response may send before the next one has its t
 
 class Reader:
     """A position in one log. `lane`: None for a response that was resumed and not created here. `catch_up`: for a
-    reader that takes deltas merged.
+    reader that takes deltas merged. `epoch`: the one that the client knows; None: that of the log's first event.
     """
 
-    __slots__ = ("answers", "catch_up", "lane", "position", "processed", "request", "source")
+    __slots__ = ("answers", "catch_up", "epoch", "lane", "position", "processed", "request", "source")
 
     def __init__(self, source: Source, position: int, lane: Lane | None, request: ResponseCreate | None) -> None:
         self.source = source
         self.position = position
+        self.epoch: str | None = source.log.epoch
         self.lane = lane
         self.request = request
         self.processed: int | None = None  # the last event that the client has acknowledged
@@ -71,7 +72,9 @@ Done = tuple[Reader, int | WireError | None]
 class Readers:
     """The readers of one connection, by response. They take turns."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell_epoch: Callable[[Reader], list[bytes]] = lambda reader: []) -> None:
+        """tell_epoch: returns what a reader is sent before it reads on in an epoch that its client does not know."""
+        self._tell_epoch = tell_epoch
         self._by_id: dict[str, Reader] = {}
         self._rotation: list[Reader] = []  # a deque is 760 bytes for a socket that reads nothing
         self._only: Reader | None = None  # if there is one
@@ -158,6 +161,8 @@ class Readers:
             return None
         log, position = reader.source.log, reader.position
         tip = log.tip
+        if reader.epoch != log.epoch:
+            return None
         if log.floor <= position < tip < position + _QUANTUM and not log.sealed:
             reader.position = tip
             return log.read(position, _QUANTUM)
@@ -177,13 +182,15 @@ class Readers:
             for _ in range(len(self._rotation)):
                 reader = self._rotation.pop(0)
                 self._rotation.append(reader)
-                log, catch_up = reader.source.log, reader.catch_up
+                log, catch_up, quantum = reader.source.log, reader.catch_up, _QUANTUM
+                if reader.epoch != log.epoch:
+                    quantum = self._enter_epoch(reader, out)
                 try:
                     if catch_up is None:
-                        chunk = passed_on = log.read(reader.position, _QUANTUM)
+                        chunk = passed_on = log.read(reader.position, quantum)
                         reader.position += len(chunk)
                     else:
-                        chunk, passed_on = reader.read_merged(catch_up, _QUANTUM)
+                        chunk, passed_on = reader.read_merged(catch_up, quantum)
                 except BelowFloor as below:
                     self.remove(reader)
                     done.append((reader, below.error or below.floor))
@@ -193,11 +200,22 @@ class Readers:
                     done.append((reader, None))
                 out += passed_on
                 size += sum(map(len, chunk))  # what is read counts: to merge much into little takes its time as well
-                if len(chunk) == _QUANTUM or (catch_up is not None and reader.position < log.tip):
+                if len(chunk) == quantum or (catch_up is not None and reader.position < log.tip):
                     more = True  # who had less is at the tip now, or has read what was abridged
                 if size >= max_bytes:
                     break
         return out, done
+
+    def _enter_epoch(self, reader: Reader, out: list[bytes]) -> int:
+        """Tell a client the epoch in which its reader reads on. Return how many events the reader may have now: of one
+        that is at the start the first alone, since that tells the client of the response.
+        """
+        log = reader.source.log
+        if not reader.position or reader.position >= log.tip:
+            return 1
+        out += self._tell_epoch(reader)
+        reader.epoch = log.epoch
+        return _QUANTUM
 
     # -- what the client says of a response
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import UNSET
 
+from realtime.context.outputs import pending_calls
 from realtime.store import cursor
 from realtime.store.records import Source
 from realtime.wire import events
@@ -58,7 +59,7 @@ class Responses:
         self.commands: list[Command] = []
         self.num_slow = 0  # readers that were told that they are too slow
         self.lanes = Lanes(limits)
-        self.readers = Readers()
+        self.readers = Readers(self._tell_epoch)
         self.unanswered = Unanswered(limits.max_unanswered)
         self._successors = Successors(limits)
         self._max_followed = limits.max_followed
@@ -158,6 +159,8 @@ class Responses:
             self._tell(old.answers)
             self._free(old.lane)
         reader = Reader(source, 0, lane, command.request)
+        if source.log.earlier:  # its first event, which this client takes for the beginning, is of another epoch
+            reader.epoch = None
         if command.request.catch_up == "merged":
             reader.catch_up = CatchUp(source.log.tip)
         self.readers.add(reader)
@@ -173,25 +176,25 @@ class Responses:
         if held is None:
             return None
         log = source.log
-        resumed = events.Resumed(
-            response_id=source.response_id,
-            epoch=log.epoch,
-            starting_after=start - 1,
-            tip=log.tip,
-            status="finished" if log.sealed else "in_progress",
-            pending_calls=list(pending),
-            truncated=source.response.truncated,
-            recovery=source.response.recovery,
-        )
-        self._control.put(events.ResponseResumed(resumed=resumed))
+        self._control.put(_resumed(source, start, pending))
         reader = self.readers.get(source.response_id)
         if reader is not None:
-            reader.position = start
+            reader.position, reader.epoch = start, log.epoch
         else:
             reader = Reader(source, start, None, None)
             self.readers.add(reader)
         reader.catch_up = CatchUp(log.tip) if command.merged else None
         return held
+
+    def _tell_epoch(self, reader: Reader) -> list[bytes]:
+        """Return the event that tells a client in which epoch its response goes on: one that has asked for such events
+        by a resume, or is native.
+        """
+        if not self._native and reader.lane is not None:
+            return []
+        source = reader.source
+        self._control.put(_resumed(source, reader.num_taken, pending_calls(source.output)))
+        return self._control.take()
 
     def stopped(self, command: Stop, source: Source) -> None:
         """Complete a stop: the response will end. If this connection does not read it, it is sent the end, which is the
@@ -371,3 +374,20 @@ class Responses:
         self.readers.clear()
         self.lanes.clear()
         self.unanswered.clear()
+
+
+def _resumed(source: Source, start: int, pending: Sequence[events.PendingCall]) -> events.ResponseResumed:
+    """Return the event that says from which number on, and in which epoch, a response is sent."""
+    log, response = source.log, source.response
+    return events.ResponseResumed(
+        resumed=events.Resumed(
+            response_id=source.response_id,
+            epoch=log.epoch,
+            starting_after=start - 1,
+            tip=log.tip,
+            status="finished" if log.sealed else "in_progress",
+            pending_calls=list(pending),
+            truncated=response.truncated,
+            recovery=response.recovery,
+        )
+    )

@@ -1,23 +1,17 @@
 """A deterministic `Engine` without a model, for tests and benchmarks. It proves nothing about vLLM.
 
-A script says what each request generates. Time is counted in ticks: in one tick each running request makes one step of
-its script, like the batch of a real engine. Ticks come from `step()` (tests: no clock at all) or from the event loop
-(`tick_seconds`; benchmarks: one callback serves all running requests).
+A script says what each request generates (`scripts`). Time is counted in ticks: in one tick each running request makes
+one step of its script, like the batch of a real engine. Ticks come from `step()` (tests: no clock at all) or from the
+event loop (`tick_seconds`; benchmarks: one callback serves all running requests).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import random
-import re
-import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar
-
-import msgspec
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from .base import (
     EngineDead,
@@ -37,146 +31,15 @@ from .base import (
 )
 from .parsing import Parsers
 from .pictures import View
+from .scripted_tokenizer import ScriptedTokenizer
+from .scripts import Die, Fail, Finish, Pause, RandomScript, Script, Step, Token, say
+
+__all__ = [
+    "Die", "Fail", "Finish", "Pause", "RandomScript", "Script", "ScriptedEngine", "ScriptedTokenizer", "Step", "Token",
+    "say",
+]  # fmt: skip
 
 log = logging.getLogger("realtime.engine.scripted")
-
-
-class Pause(msgspec.Struct, frozen=True):
-    """A pause of so many ticks, in which nothing is generated."""
-
-    ticks: int
-
-
-class Token(msgspec.Struct, frozen=True):
-    """A particular token of another tokenizer. If the request names it as a stop token, it ends the generation."""
-
-    token_id: int
-    text: str = ""
-
-
-class Finish(msgspec.Struct, frozen=True):
-    """The end of a generation. A script that just ends finishes with STOP and an end-of-sequence token,
-    as models do.
-    """
-
-    reason: FinishReason = FinishReason.STOP
-    stop_reason: str | int | None = None
-
-
-class Fail(msgspec.Struct, frozen=True):
-    """A failure: the generation ends with `on_error`, and the others continue."""
-
-    message: str = "scripted failure"
-
-
-class Die(msgspec.Struct, frozen=True):
-    """The death of the whole engine."""
-
-    message: str = "scripted death"
-
-
-Step = str | Token | Pause | Finish | Fail | Die  # a str is the text of one token; "" stands for half a code point
-Script = Callable[[EngineRequest], Iterable[Step]]
-
-
-def say(*steps: Step) -> Script:
-    """Return a script that does the same for each request."""
-    return lambda request: steps
-
-
-class RandomScript:
-    """Random text that depends on the seed and the prompt only: words, line ends, characters of 2 to 4 bytes.
-
-    endless: for a request that ignores the end, the text has no end, as with a model.
-    """
-
-    PIECES = ("a ", "stream ", "of ", "words, ", "\n", "\n\n", "0", " 42", "naïve ", "日本", "語", "Ω", "🙂", "👩‍🚀")
-
-    def __init__(self, seed: int = 0, min_tokens: int = 1, max_tokens: int = 64, *, endless: bool = False) -> None:
-        self._seed, self._min, self._max, self._endless = seed, min_tokens, max_tokens, endless
-
-    def __call__(self, request: EngineRequest) -> Iterator[Step]:
-        rng = random.Random(f"{self._seed} {request.prompt_token_ids}")
-        ends = not (self._endless and request.sampling.ignore_eos)
-        for _ in range(rng.randint(self._min, self._max) if ends else request.sampling.max_tokens):
-            piece = rng.choice(self.PIECES)
-            if not piece.isascii() and rng.random() < 0.5:
-                yield ""  # as a byte-level tokenizer: the first half of a code point has no text yet
-            yield piece
-
-
-class ScriptedTokenizer:
-    """The part of a `transformers` tokenizer that the server needs: UTF-8 bytes, and a few tokens of more
-    than a byte.
-    """
-
-    SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-    ADDED = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
-    eos_token = "<|im_end|>"
-
-    _FIRST_ID = 256  # of tokens that are no single byte
-    _texts: ClassVar[dict[int, bytes]] = {value: bytes([value]) for value in range(256)}
-
-    def __init__(self) -> None:
-        self._ids: dict[str, int] = {chr(value): value for value in range(128)}
-        self._split = re.compile("(" + "|".join(map(re.escape, self.SPECIAL + self.ADDED)) + ")")
-        self.all_special_ids = [self.token_id(token) for token in self.SPECIAL]
-        for token in self.ADDED:
-            self.token_id(token)
-        self.image_id = self.token_id("<image>")
-        self.eos_token_id = self._ids[self.eos_token]
-
-    def token_id(self, text: str) -> int:
-        """Return the id of the token with this text. All instances have the same, so that one can read another's."""
-        if text not in self._ids:
-            token_id = self._ids[text] = self._FIRST_ID + zlib.crc32(text.encode()) // 4
-            self._texts[token_id] = text.encode()
-        return self._ids[text]
-
-    def get_vocab(self) -> dict[str, int]:
-        """Return the ids of all tokens so far, by text."""
-        return dict(self._ids)
-
-    def get_added_vocab(self) -> dict[str, int]:
-        """Return the ids of added tokens, by text: each is one token wherever it is written."""
-        return {text: self._ids[text] for text in self.SPECIAL + self.ADDED}
-
-    def encode(self, text: str, *, split_special_tokens: bool = False, **_: Any) -> list[int]:
-        """Return one id per byte. Special and added tokens are one id each, or letters if they are to be split."""
-        if split_special_tokens:
-            return list(text.encode())
-        ids: list[int] = []
-        for index, piece in enumerate(self._split.split(text)):
-            ids += [self._ids[piece]] if index % 2 else piece.encode()
-        return ids
-
-    def decode(self, token_ids: Sequence[int] | int, skip_special_tokens: bool = False, **_: Any) -> str:
-        """Invert `encode`, also for generated ids."""
-        ids = [token_ids] if isinstance(token_ids, int) else token_ids
-        skipped = self.all_special_ids if skip_special_tokens else ()
-        return b"".join(self._texts[token_id] for token_id in ids if token_id not in skipped).decode(errors="replace")
-
-    def apply_chat_template(
-        self,
-        messages: Iterable[dict[str, Any]],
-        tools: Sequence[dict[str, Any]] | None = None,
-        add_generation_prompt: bool = True,
-        tokenize: bool = False,
-        **_: Any,
-    ) -> str | list[int]:
-        """Render ChatML. Tools and everything that is not text content appear as JSON."""
-        turns = [{"role": "tools", "content": json.dumps(tools)}] if tools else []
-        for message in messages:
-            content = message.get("content")
-            rest = {key: value for key, value in message.items() if key not in ("role", "content")}
-            text = (
-                content if isinstance(content, str) else "".join(part.get("text", "<image>") for part in content or ())
-            )
-            turns.append({"role": message["role"], "content": text + (json.dumps(rest, default=str) if rest else "")})
-        text = "".join(f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in turns)
-        if add_generation_prompt:
-            text += "<|im_start|>assistant\n"
-        return self.encode(text) if tokenize else text
 
 
 class ScriptedEngine:

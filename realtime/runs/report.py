@@ -49,7 +49,7 @@ def report(watch: Watch, job: Job, response: Response, stages: Stages, log: Even
         times=watch.times,
         status=response.status,
         reason=_reason(response),
-        num_generated=stages.num_generated,
+        num_generated=stages.answering.num_generated,
         abort_ms=abort_ms,
         num_events=log.tip,
         finish_reasons=_finish_reasons(response),

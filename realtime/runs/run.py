@@ -1,16 +1,14 @@
 """One response's life: created -> (queued) -> in progress -> items -> exactly one terminal event, whatever happens.
 
 A `Run` owns the log of its response and the task that lives its life (`life` has the states, `stages` is what happens
-between start and end). It appends and tells its audience; it never waits for a reader.
+between start and end, `closing` the end). It appends and tells its audience; it never waits for a reader.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from array import array
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import assert_never
 
@@ -19,7 +17,7 @@ from msgspec import UNSET
 
 from realtime.context.turns import Turn
 from realtime.dialects.base import PromptTooLong, RenderError
-from realtime.engine.base import EngineError, FinishReason, TokenChunk
+from realtime.engine.base import EngineError, TokenChunk
 from realtime.store.base import ResponseStore
 from realtime.store.committed_log import CommittedLog
 from realtime.store.event_log import EventLog, Log
@@ -30,9 +28,10 @@ from realtime.wire.errors import WireError
 from realtime.wire.events import QueuePlace
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import Place, StopKind
-from realtime.wire.response import CancelReceipt, RateLimit, Response
+from realtime.wire.response import RateLimit, Response
 
 from .audience import Audience
+from .closing import Closing
 from .cutoff import Cutoff, Written
 from .endings import BROKEN, BROKEN_END, SHUT_DOWN, Cancelled, Ended, Ending, Failed, Interrupted, Outcome, too_long
 from .generation import engine_failure
@@ -41,6 +40,7 @@ from .life import Life, State
 from .past import Past
 from .report import beginning, report
 from .serving import Serving
+from .shared import Shared
 from .stages import Stages
 from .stop_signal import StopSignal
 
@@ -89,10 +89,11 @@ class Run:
         """Set the engine and the dialect that it is made with."""
         self.job = job
         self._serving = serving
-        self.stages = Stages(
+        shared = Shared(
             job, serving, self.response, self._life, self.stopping, self._append, self.watch, self.whole_log,
             self._note, self._past,
         )  # fmt: skip
+        self.stages = Stages(shared)
         self._usage = self.stages.usage
 
     @property
@@ -129,7 +130,7 @@ class Run:
     @property
     def num_generated(self) -> int:
         """The tokens that the engine has generated for it so far."""
-        return self.stages.num_generated
+        return self.stages.answering.num_generated
 
     @property
     def used(self) -> tuple[int, int, int, int]:
@@ -191,11 +192,11 @@ class Run:
     @property
     def may_be_put_aside(self) -> bool:
         """Return whether it can be put aside for another one, and continue as if it had not been."""
-        return self.stages.may_be_put_aside
+        return self.stages.answering.may_be_put_aside
 
     def put_aside(self) -> None:
         """Have the engine abort it. The scheduler is told when that is done, and its next `admit` lets it continue."""
-        self.stages.put_aside()
+        self.stages.answering.put_aside()
 
     def give_up(self, failed: Failed) -> None:
         """End a response that has waited too long for its turn."""
@@ -222,7 +223,7 @@ class Run:
                 self.stopping.ask(Interrupted())
             case "steer":
                 self.stopping.steering = True
-                self.stages.end_if_safe()
+                self.stages.answering.end_if_safe()
             case _:
                 assert_never(how)
 
@@ -265,7 +266,7 @@ class Run:
         self._write(new, chunk)
         grown_to = log.tip
         if grown_to == tip:
-            if self._past is not None and self.stages.replaying:
+            if self._past is not None and self.stages.answering.replaying:
                 self._usage.mark(self._past.log.replayed)
             return
         self.grown_at = time.monotonic()
@@ -290,7 +291,7 @@ class Run:
             self.committed.grown()
         if self._past is not None:  # what was made again is there
             entries = entries[len(entries) - (self.whole_log.tip - first) :]
-            chunk = None if self.stages.replaying else chunk
+            chunk = None if self.stages.answering.replaying else chunk
         journal = self._journal
         if journal is None or not (entries or chunk is not None):
             return
@@ -316,7 +317,8 @@ class Run:
             return
         self._life.enter(State.ENDING)
         try:
-            self._end(Ending(outcome, self.job.generates))
+            closing = Closing(self.job, self.response, self.stages, self._past, self._write, self._write_last)
+            self.turn = closing.close(Ending(outcome, self.job.generates), knows_history=self._life.knows_history)
         except Exception:
             logger.exception("ending failed response_id=%s", self.response_id)
             self._end_anyhow()
@@ -389,61 +391,6 @@ class Run:
 
     # -- the end
 
-    def _end(self, ending: Ending) -> None:
-        """Close the open item, append the one terminal event, and keep what a next turn may continue."""
-        stages, response = self.stages, self.response
-        assembler, token_ids = stages.assembler, self._usage.latest.token_ids
-        self._note_cut(ending)
-        if not self._is_behind or isinstance(ending.outcome, FinishReason):
-            with contextlib.suppress(Diverged):
-                self._write(ending.close(assembler))
-            if self._is_behind:
-                ending = Ending(stages.going_on.failed("diverged"), self.job.generates)
-        if self._is_behind:
-            self._end_behind(ending)
-            return
-        response.output = ending.seen(assembler.output)
-        response.completed_at = int(time.time())
-        response.usage = self._usage.total(stages.compactor.tokens, stages.num_reasoning, generates=self.job.generates)
-        shown_ids = token_ids if ending.cutoff is None else None
-        stages.prompts.include(response, ending.seen(assembler.remembered), shown_ids)
-        self._write([ending.terminal(response, self._receipt(ending))])
-        if ending.continuable and (self.job.conversation is None or self._life.knows_history):
-            self.turn = stages.turn(ending.seen(assembler.remembered), token_ids if ending.keeps_tokens else array("I"))
-
-    def _note_cut(self, ending: Ending) -> None:
-        """Note in the log where an answer that came again is cut short: the process before may have sent what would
-        have followed, and a reader that has it must not take the end for its continuation.
-        """
-        log, past = self.whole_log, self._past
-        if past is None or past.unfinished.left or self._is_behind or isinstance(ending.outcome, FinishReason):
-            return
-        if log.comes_again:
-            log.restarted_at = log.tip
-
-    def _end_behind(self, ending: Ending) -> None:
-        """End a response that was not completely made again: its log is all that is known of it."""
-        past, response = self._past, self.response
-        assert past is not None
-        closing, output = past.close(ending.item_status)
-        response.output = ending.seen(output)
-        response.completed_at = int(time.time())
-        response.usage = past.usage
-        past.log.comes_again, past.log.restarted_at = False, past.log.stored_tip
-        self._write_behind(closing)
-        receipt = None
-        if isinstance(ending.outcome, Cancelled):
-            cutoff = ending.cutoff
-            receipt = past.receipt(cutoff.through if cutoff is not None else None)
-        self._write_behind([ending.terminal(response, receipt)])
-        if ending.continuable and past.generation(1) is not None:
-            self.turn = Turn(self.response_id, past.parent, tuple(self.job.request.items), tuple(response.output))
-
-    def _write_behind(self, new: Iterable[events.Event]) -> None:
-        """Append to a log whose grammar state is not known any more, and to the journal."""
-        for event in new:
-            self._write_last(event)
-
     def _write_last(self, event: events.Event) -> None:
         first, entry = self.whole_log.tip, self.whole_log.append_last(event)
         self._record(first, [entry], None)
@@ -483,8 +430,3 @@ class Run:
         self.turn = None
         if not self.whole_log.sealed:
             self._write_last(Ending(BROKEN_END, self.job.generates).terminal(self.response, None))
-
-    def _receipt(self, ending: Ending) -> CancelReceipt | None:
-        if not isinstance(ending.outcome, Cancelled):
-            return None
-        return self._usage.receipt(ending.outcome, self.stages.abort_ms)

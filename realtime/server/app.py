@@ -13,12 +13,13 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from .gateway import Gateway
 from .http.asyncapi import asyncapi_document
+from .http.call import Call
 from .http.info import metrics
 from .http.openapi import document
-from .http.operations import Call, Endpoint, Operation
+from .http.operations import Endpoint, Operation
 from .http.routes import OPERATIONS
 from .page.routes import ROUTES as PAGE
-from .peers.forwarding import answer
+from .peers.answering import answer
 from .peers.messages import PATH as PEERS
 
 

@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from realtime.observability.cluster_metrics import ClusterMetrics, ClusterView
 from realtime.service.forgetting import Forgetting
@@ -189,14 +189,17 @@ class Cluster:
             return
         in_own = self.others_serve and not self._serves()
         try:
-            while orphans := await self._orphans():
+            num_left = 0
+            async for orphans in self.membership.orphans(_MAX_AT_ONCE):
+                self._metrics.orphans = num_left = num_left + len(orphans)
                 num_lost = self._num_lost
                 adopted = [one async for one in self.membership.adopt(orphans, in_own=in_own)]
-                owned = self._since(num_lost)
-                taken = await self._service.restart.take_over(adopted, self._model_name, self._count, owned)
-                logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
-                if not adopted:
-                    return  # others were faster
+                num_left -= len(adopted)  # the rest is others', or nobody can go on with it yet
+                if adopted:
+                    owned = self._since(num_lost)
+                    taken = await self._service.restart.take_over(adopted, self._model_name, self._count, owned)
+                    logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
+            self._metrics.orphans = num_left
         except WireError:
             self._metrics.sweeps_failed.add()
             logger.warning("no look at what others left: the store does not answer")
@@ -207,11 +210,6 @@ class Cluster:
     def _since(self, num_lost: int) -> Callable[[], bool]:
         """Return a look at whether no lease was lost since then."""
         return lambda: self._num_lost == num_lost
-
-    async def _orphans(self) -> Sequence[str]:
-        found = await self.membership.orphans(_MAX_AT_ONCE)
-        self._metrics.orphans = len(found)
-        return found
 
     def _count(self, unfinished: Unfinished, goes_on: bool) -> None:
         self._metrics.adoptions.add(1, "drain" if unfinished.left else "death", "gone_on" if goes_on else "ended")

@@ -27,6 +27,10 @@ _MAX_SECRET = 4096
 _MAX_NAME = 12
 _UNUSUAL = re.compile(r"[^a-z0-9]+")
 _LOCAL = b"realtime: nodes on one machine"  # in place of a secret where nobody else can reach them
+NO_SECRET = (
+    "CLUSTER WITHOUT A SECRET: everybody with an account on this machine can ask its nodes as any tenant. Where others "
+    "have one, make one (`openssl rand -base64 32`) and give its file to each node with --cluster-secret-file."
+)
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -51,6 +55,7 @@ def configured_node(settings: ClusterSettings, server: ServerSettings, port: int
     given = _secret(settings)
     if given is None:
         _check_local(url, server, settings.cluster)
+        _check_no_keys(server)
     key = hashlib.sha256(given if given is not None else _LOCAL).digest()
     return Node(settings.node or _name_of_host(), url, key, given is not None)
 
@@ -96,6 +101,16 @@ def _check_local(url: str, server: ServerSettings, store: str) -> None:
                 f"{host}: put one into a file (`openssl rand -base64 32`) and give it to each node with "
                 "--cluster-secret-file, or set REALTIME_CLUSTER_SECRET"
             )
+
+
+def _check_no_keys(server: ServerSettings) -> None:
+    """Refuse API keys that everybody with an account on this machine can get around."""
+    if server.api_keys_file is not None:
+        raise SettingsError(
+            "API keys are asked for, and without a secret of the cluster everybody with an account on this machine "
+            "gets around them: put one into a file (`openssl rand -base64 32`) and give it to each node with "
+            "--cluster-secret-file, or set REALTIME_CLUSTER_SECRET"
+        )
 
 
 def _name_of_host() -> str:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from starlette.websockets import WebSocket
@@ -92,17 +92,18 @@ class Gateway:
             limits=settings.limits,
             observer=self.observer,
         )
-        self.exposition = Exposition(
-            [Momentary(self), self.observer.engine, self.observer.fleet, self.observer.cluster, self.observer.service],
-            process_metrics(),
-        )
+        self._shells: dict[WebSocketShell, str] = {}  # with the names of their profiles
+        self.exposition = self._exposition(self.observer)
         self._limits = ConnectionLimits.of(settings.connections)
         self.message_limits = self._limits.message
         self.large_messages = LargeMessages()
         self.pace = Pace()
-        self._shells: dict[WebSocketShell, str] = {}  # with the names of their profiles
         self.cluster = self._cluster(node, self._stores.membership)
         self.answer_for_others: Callable[[Ask], Awaitable[Answer]] | None = None  # set by the application
+
+    def _exposition(self, observer: Observer) -> Exposition:
+        now = Momentary(self.service, self.engine, self.admission, self._shells.values, observer.engine)
+        return Exposition([now, observer.engine, observer.fleet, observer.cluster, observer.service], process_metrics())
 
     def _cluster(self, node: Node | None, membership: Membership | None) -> Cluster | None:
         if node is None or membership is None:
@@ -117,10 +118,6 @@ class Gateway:
     async def _answer_for_others(self, ask: Ask) -> Answer:
         assert self.answer_for_others is not None
         return await self.answer_for_others(ask)
-
-    def open_profiles(self) -> Iterable[str]:
-        """The profiles of all open sockets."""
-        return self._shells.values()
 
     @property
     def model_name(self) -> str:

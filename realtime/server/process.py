@@ -24,7 +24,8 @@ import uvicorn
 import uvloop
 
 from realtime.engine.base import Engine, EngineError
-from realtime.engine.scripted import RandomScript, ScriptedEngine
+from realtime.engine.scripted import ScriptedEngine
+from realtime.engine.scripts import RandomScript
 from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.observability import lines
 from realtime.observability.log_format import formatter
@@ -39,7 +40,7 @@ from realtime.wire.errors import WireError
 
 from .app import build_app
 from .auth import exposure_warning
-from .cluster_settings import Node, configured_node, with_shared_key
+from .cluster_settings import NO_SECRET, Node, configured_node, with_shared_key
 from .doctor.command import explain, explain_cluster
 from .families import for_engine
 from .faults import Faults
@@ -86,6 +87,8 @@ def serve(
         return 1
     if warning := exposure_warning(gateway.settings):
         logger.warning(warning)
+    if node is not None and not node.shared:
+        logger.warning(NO_SECRET)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(gateway, listening, for_metrics, script))
 

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from realtime.engine.base import EngineRequest, FinishReason
-from realtime.engine.scripted import Die, Fail, Finish, Pause, Step
+from realtime.engine.scripts import Die, Fail, Finish, Pause, Step
 
 _Seconds = Annotated[float, Meta(ge=0, le=3600)]
 _Messages = Annotated[int, Meta(ge=0)]

@@ -87,7 +87,8 @@ class Deletion:
         )
         for node, why in failed.items():
             self._say(f"node {node} was not asked, so what it has is left: {why}")
-        await opened.node.orphans(_MANY)  # which clears the journals of nodes that are gone
+        async for _ in opened.node.orphans(_MANY):
+            pass  # to look clears the journals of nodes that are gone
         left = await here.has(self._tenant)
         if left and not failed:
             self._say("something is left, made meanwhile: remove the API key first, then delete again")

@@ -168,10 +168,6 @@ class Directory:
         if node.name != asker or self._owners is None or await self._owners.owner_of(claim.response_id) is not None:
             raise TriedElsewhere(node)
 
-    def is_ours(self, name: str) -> bool:
-        """Return whether an id was made on this node."""
-        return self._is_ours(name)
-
     async def settle(self, response_id: str) -> None:
         """Wait until the store has a response that ended elsewhere. Raises WireError for one that is not over."""
         node = await self.running_at(response_id)

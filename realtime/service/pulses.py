@@ -38,5 +38,5 @@ def remote_pulses(remotes: Iterable[Remote], now: float) -> Iterator[Pulse]:
 
 
 def _prefill_tokens(run: Run, read: Mapping[str, int]) -> PrefillTokens | UnsetType:
-    found = run.stages.prefilled(read)
+    found = run.stages.answering.prefilled(read)
     return UNSET if found is None else PrefillTokens(computed=found[0], total=found[1])

@@ -110,6 +110,10 @@ class Remote:
         self._shown = shown
         self._shown_at = -1  # the number of the event that showed it
 
+    def moved(self, shown: Response) -> None:
+        """Note that another node runs it, and how that shows it: with its recovery, if that is known."""
+        self._shown, self._shown_at = shown, self.log.tip - 1
+
     @property
     def response_id(self) -> str:
         """See Source."""

@@ -1,18 +1,15 @@
-"""The service that every door calls: create, resume, stop, follow, leave. It owns all runs and their tasks.
+"""The service that every door calls: create, resume, stop, follow, leave.
 
-A create looks up, decides and starts. `lookups` finds what is known of the request; `intake` makes a job of it, without
-input or output; `start` gives the job a place and a run. Only look-ups are awaited: all that follows the last one
-happens in one step of the event loop, and what takes time happens in the run's task. The caller says who is asking
-(`Principal`): another tenant's responses do not exist for it. Refusals are `WireError`s.
+It is put together here from its parts: `creation` makes responses of requests, `run_tasks` owns the runs, `registry`
+and `directory` find responses, here and on other nodes. The caller says who is asking (`Principal`): another tenant's
+responses do not exist for it. Refusals are `WireError`s.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from weakref import WeakValueDictionary
 
 from realtime.context.encrypted import Cipher
 from realtime.context.turns import Turn
@@ -23,34 +20,29 @@ from realtime.observability.observer import Observer
 from realtime.observability.origin import NOWHERE, Origin
 from realtime.runs.audience import Wake
 from realtime.runs.image_loader import ImageLoader
-from realtime.runs.job import Job
 from realtime.runs.mcp.session import load as load_mcp
-from realtime.runs.past import Past
-from realtime.runs.run import Ready, Run
-from realtime.runs.serving import Serving
+from realtime.runs.run import Run
 from realtime.runs.work_pool import WorkPool
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings, SchedulingSettings
 from realtime.store import cursor
-from realtime.store.base import Claim, Stores
+from realtime.store.base import Stores
 from realtime.store.cluster.membership import HeldElsewhere
-from realtime.store.event_log import EventLog
 from realtime.store.records import AnyResponse, Record, Source
 from realtime.wire import events
-from realtime.wire.errors import ErrorCode, WireError, draining
+from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.ids import ids_at, new_id
 from realtime.wire.items import InputItem
 from realtime.wire.limits import DEFAULT, Limits
 from realtime.wire.requests import Place, ResponseCreate, StopKind, Through
 from realtime.wire.response import Response
 
-from .checks import check_background, check_history, check_request
 from .conversations import Conversations
 from .counting import Counting
+from .creation import Creation
 from .delivery import Delivery
 from .directory import Directory, TriedElsewhere
 from .held import Held
 from .intake import Asked, Intake
-from .leaving import lose, to_finish
 from .lists import Lists
 from .lookups import Lookups
 from .patience import Patience
@@ -61,7 +53,7 @@ from .queue import LimitsOf, Queue, no_limits
 from .registry import Registry, already_over
 from .remote import Remote
 from .restart import Restart
-from .scheduler import Used
+from .run_tasks import RunTasks
 from .servings import Servings
 from .sweeper import Sweeper
 from .tenant_share import TenantShare, everything
@@ -96,55 +88,45 @@ class Service:
         of the waiting places that one tenant may have. limits_of: a tenant's other limits, and its weight.
         after_commit: readers get committed events only.
         """
-        cipher = cipher or Cipher()
-        self._image_settings = image_settings or ImageSettings()
+        self._engine, self._stores, self._trouble = engine, stores, trouble
+        self._mcp, self._image_settings = mcp or McpSettings(), image_settings or ImageSettings()
         self.observer = observer or Observer()
-        self._work = WorkPool(settings.preparation_threads, settings.preparation_seconds)
-        images = ImageLoader(self._image_settings, self._work)
-        self._servings = Servings(
-            engine,
-            make_dialect,
-            self._work,
-            images,
-            self.observer,
-            trouble,
-            settings.engine_wait_seconds,
-            prompt_read=lambda response_id: self.queue.prompt_read(response_id),
-            was_put_aside=lambda response_id: self.queue.was_put_aside(response_id),
-        )
-        self._mcp = mcp or McpSettings()
-        self._intake = Intake(
-            settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher, salts=salts, limits=limits,
-            tiers_of=lambda tenant: limits_of(tenant).tiers,
-        )  # fmt: skip
-        self._engine = engine
-        self._settings = settings
-        self._trouble = trouble
-        self._stores = stores
-        self._delivery = Delivery(stores.batches if after_commit else None)
-        self._patience = Patience(settings.look_up_seconds)
-        self._sweeper = Sweeper(stores.responses.sweep, time.time)
+        cipher = cipher or Cipher()
         node = stores.membership.node if stores.membership is not None else None
+        self._work = WorkPool(settings.preparation_threads, settings.preparation_seconds)
+        self._patience = Patience(settings.look_up_seconds)
+        # the responses that there are
+        self._delivery = Delivery(stores.batches if after_commit else None)
         self.registry = Registry(
             stores.responses, settings.retention_seconds, node=node, settled=self._delivery.settled
         )
-        self.queue = Queue(
-            settings, scheduling or SchedulingSettings(), self.registry.running, engine, tenant_share, limits_of
-        )
+        self.directory = Directory(self.registry, stores, self._patience.bound)
+        self.lists = Lists(self.registry, stores, self._patience.bound, self.directory)
+        self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
         self.conversations = Conversations(
             stores.conversations, cipher, time.time, self._patience.bound,
             self.registry.running_in, self.registry.begun_in, stores.check_writable,
         )  # fmt: skip
-        self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
-        self.directory = Directory(self.registry, stores, self._patience.bound)
-        self.lists = Lists(self.registry, stores, self._patience.bound, self.directory)
-        self._lookups = Lookups(self.registry, stores.conversations, stores.requests, self.directory)
-        self.restart = Restart(stores, settings, self._intake, self._lookups, self._servings, self._go_on)
-        self.counting = Counting(self._servings, self._lookups, self._intake, self._patience)
-        self._tries: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._new_id = ids_at(node) if node is not None else new_id
-        self._draining = False
+        # those that run
+        self.queue = Queue(
+            settings, scheduling or SchedulingSettings(), self.registry.running, engine, tenant_share, limits_of
+        )
+        self._sweeper = Sweeper(stores.responses.sweep, time.time)
+        self.run_tasks = RunTasks(settings, stores, self.registry, self.queue, self._delivery, self._sweeper)
+        self._servings = Servings(
+            engine, make_dialect, self._work, ImageLoader(self._image_settings, self._work), self.observer, trouble,
+            settings.engine_wait_seconds, self.queue.prompt_read, self.queue.was_put_aside,
+        )  # fmt: skip
+        # those that come
+        lookups = Lookups(self.registry, stores.conversations, stores.requests, self.directory)
+        intake = Intake(
+            settings=settings, images=self._image_settings, mcp=self._mcp, cipher=cipher, salts=salts, limits=limits,
+            tiers_of=lambda tenant: limits_of(tenant).tiers,
+        )  # fmt: skip
+        new_ids = ids_at(node) if node is not None else new_id
+        self._creation = Creation(stores, lookups, intake, self._servings, self.run_tasks, new_ids)
+        self.restart = Restart(stores, settings, intake, lookups, self._servings, self.run_tasks.go_on)
+        self.counting = Counting(self._servings, lookups, intake, self._patience)
 
     @property
     def num_running(self) -> int:
@@ -189,74 +171,13 @@ class Service:
         asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata), here, asker)
         async with self._patience.bound():
             try:
-                return await self._create_once(asked, parent)
+                return await self._creation.create(asked, parent)
             except (HeldElsewhere, TriedElsewhere, WireError) as error:
                 is_last = here and not (isinstance(error, HeldElsewhere) and error.tried_here)
                 node = None if is_last else self.directory.node_for(error, request.conversation_id)
                 if node is None:
                     raise
             return await self.directory.create(principal, asked, node)
-
-    async def _create_once(self, asked: Asked, parent: Turn | None) -> Source:
-        if asked.request.request_id is None:
-            return await self._create(asked, parent)
-        lock = self._tries.setdefault((asked.tenant, asked.request.request_id), asyncio.Lock())
-        async with lock:  # between claim and start nobody may take the claim for one that came to nothing
-            return await self._create(asked, parent)
-
-    async def _create(self, asked: Asked, parent: Turn | None) -> Source:
-        tenant, request = asked.tenant, asked.request
-        earlier = await self._lookups.earlier_attempt(tenant, request, time.time(), asked.asker)
-        if earlier.source is not None:
-            return earlier.source
-        if self._draining:
-            raise draining()
-        self._stores.check_writable()
-        serving = self._servings.now()
-        check_request(request, serving.model, serving.dialect)
-        check_background(request)
-        check_history(request)
-        try:
-            found = await self._lookups.find(tenant, request, parent, time.time())
-        except HeldElsewhere as error:
-            error.tried_here = earlier.claim is not None and self.directory.is_ours(earlier.claim.response_id)
-            raise
-        if request.unknown:
-            logger.debug("unknown members tenant=%s members=%s", tenant, list(request.unknown))
-        response_id, at, holds = self._new_id("resp"), int(time.time()), serving.dialect.holds
-        job = self._intake.job(asked, found, serving.model, holds, response_id, at)
-        if request.request_id is None:
-            return self.start(job, self._servings.now())  # the engine may have died while we were looking
-        requests, claim = self._stores.requests, Claim(job.response_id, job.digest)
-        try:
-            if await requests.claim(tenant, request.request_id, claim, earlier.claim) is None:
-                settled = self._lookups.settle(request, found)
-                if settled is not found:
-                    job = self._intake.job(asked, settled, serving.model, holds, response_id, at)
-                return self.start(job, self._servings.now())
-        except BaseException:
-            requests.release(tenant, request.request_id, job.response_id)
-            raise
-        return await self._create(asked, parent)  # another process was faster
-
-    def start(self, job: Job, serving: Serving) -> Run:
-        """Start a response, now or when its turn comes. A failure leaves nothing behind. Raises WireError."""
-        if self._draining:
-            raise draining()
-        admitted = self.queue.take(job)
-        try:
-            log = self._new_log(job)
-            committed = self._delivery.log(log)
-            run = Run(job, serving, log, self._stores.responses, self._run_over, committed=committed)
-            self.registry.place(run, time.time_ns())
-            place, rate_limits = self.queue.place(job.response_id), self.queue.rate_limits(job.tenant)
-            task = run.start(admitted=admitted, place=place, rate_limits=rate_limits)
-        except BaseException:
-            self.queue.give_back(job.response_id, Used())
-            self._stores.responses.delete(job.response_id)
-            raise
-        self._enter(run, task)
-        return run
 
     async def resume(
         self, principal: Principal, response_id: str, starting_after: int, epoch: str | None, *,
@@ -419,15 +340,14 @@ class Service:
         """Refuse new work, and wait until all runs are over, or with `to_others` those that other nodes can't
         continue.
         """
-        self._draining = True
-        while tasks := to_finish(self._tasks, self.registry.running, to_others=to_others):
-            await asyncio.wait(tasks)
+        self.run_tasks.close()
+        await self.run_tasks.drain(to_others=to_others)
 
     async def lose(self) -> None:
         """Stop all runs without an end, because nothing of them can be written any more: other nodes continue them. New
         work may begin afterwards.
         """
-        await lose(list(self.registry.running.values()), self._tasks, self._forget)
+        await self.run_tasks.lose()
         self.registry.lose()
         self._delivery.lose()
 
@@ -435,85 +355,11 @@ class Service:
         """End all runs, each with its terminal event, and all look-ups. `leave`: runs that the next process can
         continue are left to it, without a terminal event.
         """
-        self._draining = True
+        self.run_tasks.close()
         if leave and self._stores.outlive:
-            for run in self.registry.running.values():
-                run.leave()
+            self.run_tasks.leave()
         self._patience.end()
-        await asyncio.sleep(0)  # a task that is cancelled before its first step never gets to seal its log
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self.run_tasks.end()
         self.queue.stop()
         self._sweeper.stop()
         self._work.close()
-
-    def _run_over(self, run: Run) -> None:
-        """Move a run from the running ones to the stores, and give its place to the next."""
-        del self.registry.running[run.response_id]
-        if run.job.conversation is not None:
-            run.job.conversation.num_users -= 1
-        try:
-            self._keep(run)
-        except Exception:  # a store that can't write: it costs this response, and nobody else their turn
-            logger.exception("response not kept response_id=%s", run.response_id)
-        self.queue.give_back(run.response_id, Used(*run.used))
-
-    def _forget(self, run: Run) -> None:
-        """Remove a run that continues elsewhere."""
-        if self.registry.running.pop(run.response_id, None) is not None:
-            if run.job.conversation is not None:
-                run.job.conversation.num_users -= 1
-            self.queue.give_back(run.response_id, Used(*run.used))
-
-    def _keep(self, run: Run) -> None:
-        """Store a response that is over. One that is not stored has no claim either."""
-        settings, conversation = self._settings, run.job.conversation
-        keep_seconds = settings.retention_seconds if run.response.store else settings.linger_seconds
-        kept, now = False, time.time()
-        try:
-            if conversation is not None and run.turn is not None:
-                self._stores.conversations.respond(
-                    conversation, run.turn, run.started_from, run.response.output, int(now)
-                )
-            kept = self.registry.keep(run, keep_seconds, now)
-        finally:
-            if kept:
-                self._sweeper.expect(now + keep_seconds)
-            else:
-                self._stores.requests.forget(run.response_id)
-
-    # -- parts of create
-
-    def _go_on(self, job: Job, serving: Serving, past: Past, ready: Ready) -> Run:
-        """Start a response that an earlier process accepted."""
-        admitted = self.queue.take(job, accepted=True)
-        try:
-            committed = self._delivery.log(past.log)
-            run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready, committed)
-            self.registry.place_again(run, past.head.begun_at)
-            self._enter(run, run.start(admitted=admitted))
-        except BaseException:
-            self.queue.give_back(job.response_id, Used())
-            raise
-        return run
-
-    def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
-        """Enter a run wherever it is looked up. `task`: the run's task."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        self._delivery.enter(run)
-        job = run.job
-        self.registry.enter(run)
-        if job.conversation is not None:
-            job.conversation.num_users += 1
-
-    def _new_log(self, job: Job) -> EventLog:
-        return EventLog(
-            job.response_id,
-            new_id("epoch"),
-            stream_id=job.stream_id,
-            max_bytes=self._settings.max_log_bytes,
-            max_entries=self._settings.max_log_events,
-        )

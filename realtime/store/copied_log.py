@@ -78,7 +78,9 @@ class CopiedLog(EventLog):
         self.earlier, self.comes_again = earlier, state.comes_again
 
     def fail(self, error: WireError) -> None:
-        """End the copy early. No more entries come, and readers are told why."""
+        """End the copy early. No more entries come, and readers are told why, and of which response."""
+        if error.response_id is None:
+            error.response_id = self.response_id
         self.failure = error
         self.floor, self.abridged = self.tip + 1, None
 

@@ -27,6 +27,8 @@ def resolve(log: Log, starting_after: int, epoch: str | None, *, merged: bool = 
             "that you have had. Fetch the response."
         )
         raise WireError(ErrorCode.EPOCH_MISMATCH, text, param="starting_after", response_id=log.response_id)
+    if start > log.tip and log.comes_again and log.sealed:
+        raise overtaken(log)
     if start > log.tip and not log.comes_again:
         text = f"`starting_after` is {starting_after}, but the newest event is {log.tip - 1}."
         raise WireError(ErrorCode.CURSOR_AHEAD, text, param="starting_after", response_id=log.response_id)

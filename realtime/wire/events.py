@@ -245,8 +245,8 @@ class ErrorBody(msgspec.Struct, kw_only=True):
     """An error. `retry`: the same request may succeed if it is sent again, after `retry_after` seconds if that is
     given.
 
-    `response_id`: the response of a refused cancel, truncate, resume or detach, or of a `slow_reader`. `item`: the item
-    of the conversation that stands in the way.
+    `response_id`: the response of a refused cancel, truncate, resume or detach, or the one that is not followed any
+    more. `item`: the item of the conversation that stands in the way.
     """
 
     type: str
@@ -443,7 +443,9 @@ class Resumed(msgspec.Struct, kw_only=True):
 
 
 class ResponseResumed(Event, tag="response.resumed"):
-    """The answer to `response.resume`; the response's own events follow, from `starting_after` + 1 on."""
+    """The answer to `response.resume`; the response's own events follow, from `starting_after` + 1 on. It is also sent
+    unasked, when a followed response goes on in another epoch.
+    """
 
     resumed: Resumed
 

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx2
 import pytest
 
 from realtime.engine.scripted import say
+from realtime.server import cluster
+from realtime.store.records import Unfinished
 from tests.support.cluster import Member, Nodes, nodes
 from tests.support.restarts import timeless
 from tests.support.steps import begin, resume, take, take_all, until
@@ -169,6 +172,26 @@ async def test_a_node_that_lost_its_lease_begins_again() -> None:
                 assert check(events)["status"] == "completed"
                 new = await found.while_stepping(client.create("new"))
                 assert check(new)["id"].startswith("resp_a_")
+
+
+async def test_what_can_not_be_taken_over_does_not_keep_the_rest_lying(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_MAX_AT_ONCE", 1)
+    async with nodes("a", "b", script=SCRIPT) as found:
+        a, b = found.members
+        async with a.client(native=True) as one, a.client(native=True) as two:
+            stuck, free = sorted([await begin(one, **ASKED), await begin(two, **ASKED)])
+            await found.settle()
+            adopt = b.opened.node.adopt
+
+            async def but_one(response_ids: Sequence[str], *, in_own: bool = False) -> AsyncIterator[Unfinished]:
+                async for taken in adopt([one for one in response_ids if one != stuck], in_own=in_own):
+                    yield taken
+
+            monkeypatch.setattr(b.opened.node, "adopt", but_one)
+            await a.kill()
+            assert await found.owner(free) is b
+            await until(lambda: b.gateway.observer.cluster.orphans == 1, "the one that is left is seen")
+            assert b.running == [free]
 
 
 async def test_a_conversation_goes_on_where_its_answer_does() -> None:

@@ -102,6 +102,7 @@ async def test_answers_outlive_the_processes_that_make_them(server: StoreServer)
 
 async def test_a_server_that_goes_down_hands_on_what_it_has(server: StoreServer) -> None:
     async with processes(server, "a", "b") as (a, b), b.client() as reader:
+        assert a.process.said.count("CLUSTER WITHOUT A SECRET") == 1
         async with a.client() as client:
             response_id = await begin(client, "go on", **ASKED)
             assert (await resume(reader, response_id))["type"] == "response.resumed"

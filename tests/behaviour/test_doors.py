@@ -20,7 +20,7 @@ from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Die, Fail, Pause, ScriptedTokenizer, Step
 from realtime.runs.job import Job
 from realtime.runs.run import Run
-from realtime.service.service import Service
+from realtime.service.run_tasks import RunTasks
 from realtime.settings.fields import McpServer
 from realtime.store.event_log import EventLog
 from realtime.store.memory import MemoryConversations
@@ -256,7 +256,7 @@ class Schedule:
     async def verify(self) -> None:
         service = self.server.gateway.service
         async with asyncio.timeout(120):
-            while service.num_running or service._tasks:  # noqa: ASYNC110
+            while service.num_running or service.run_tasks.tasks:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)  # responses that go on alone come to their end
         assert service.queue.scheduler.num_running == service.queue.scheduler.num_waiting == 0
         assert not service.queue.scheduler._groups._of
@@ -328,21 +328,21 @@ async def run_schedule(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         linger_seconds=0.05,
     )
     runs: list[Run] = []
-    enter, new_log = Service._enter, Service._new_log
+    enter, new_log = RunTasks._enter, RunTasks._new_log
 
-    def observed_log(self: Service, job: Job) -> EventLog:
+    def observed_log(self: RunTasks, job: Job) -> EventLog:
         log = new_log(self, job)
         return ObservedLog(
             log.response_id, log.epoch, stream_id=log.stream_id, max_bytes=1 << 26, max_entries=1 << 20,
             on_seal=lambda _: None,
         )  # fmt: skip
 
-    def observed(self: Service, run: Run, task: asyncio.Task[None]) -> None:
+    def observed(self: RunTasks, run: Run, task: asyncio.Task[None]) -> None:
         runs.append(run)
         enter(self, run, task)
 
-    monkeypatch.setattr(Service, "_new_log", observed_log)
-    monkeypatch.setattr(Service, "_enter", observed)
+    monkeypatch.setattr(RunTasks, "_new_log", observed_log)
+    monkeypatch.setattr(RunTasks, "_enter", observed)
     async with rogue(_moody) as tools:
         settings = changed(settings, mcp_servers={"s": McpServer(url=tools.url, require_approval="never")})
         script = Model(seed)

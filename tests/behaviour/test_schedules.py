@@ -362,7 +362,7 @@ class Schedule:
                 assert not client.asked, "a resume was never answered"
                 assert not client.cursors, "a reader never got the terminal event"
         assert not stack.service.num_running
-        assert not stack.service._tasks
+        assert not stack.service.run_tasks.tasks
         assert stack.service.queue.scheduler.num_running == stack.service.queue.scheduler.num_waiting == 0
         assert not stack.engine._held
         for run in stack.runs:

@@ -41,7 +41,7 @@ async def slow(
         await until(lambda: not server.gateway._shells and not server.gateway.admission.num_requests, "nobody")
         if tick_seconds is None:
             await finish(server)
-        await until(lambda: not server.gateway.service._tasks, "the end of all runs")
+        await until(lambda: not server.gateway.service.run_tasks.tasks, "the end of all runs")
     assert_nothing_left(server.gateway.service, gate)
 
 

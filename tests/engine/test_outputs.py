@@ -12,8 +12,8 @@ import pytest
 
 from realtime.engine.base import FinishReason, TokenChunk
 from realtime.engine.options import STARTER_MODEL
-from realtime.engine.vllm.engine import _chunk
 from realtime.engine.vllm.outputs import SlimOutputs, prime
+from realtime.engine.vllm.route import _chunk
 from tests.support import gpt_oss, offline_tokenizers
 from tests.support.long import effort
 

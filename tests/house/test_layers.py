@@ -1,4 +1,5 @@
-"""The house: wings in their order, imports downward between them, what is pure stays pure, one folder knows the GPU.
+"""The house: wings in their order, imports downward between them, what is pure stays pure, one folder knows the GPU, no
+files import each other in a circle, there or in the Python client.
 
 `HOUSE` is the table of wings, from the top down; docs/architecture.md shows the same one. A module has its wing by its
 folder, so a new module needs no row and a new folder does.
@@ -17,6 +18,8 @@ from typing import NamedTuple
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
+SERVER = Path("realtime")
+CLIENT = Path("clients/python/realtime_client")
 
 
 class Wing(NamedTuple):
@@ -59,8 +62,9 @@ MAX_DEPTH = 2  # folders below realtime/
 
 
 class Module(NamedTuple):
-    """A module below `realtime`, by its dotted name there."""
+    """A module below `package`, by its dotted name there."""
 
+    package: str
     name: str
     path: Path
     pure: bool
@@ -71,19 +75,19 @@ class Module(NamedTuple):
 
 
 class Import(NamedTuple):
-    """One import: who, where, and what. `target` is a name below `realtime`, or a foreign module's root."""
+    """One import: who, where, and what. `target` is a name below the package, or a foreign module's root."""
 
     importer: Module
     line: int
     target: str
     foreign: bool
-    at_start: bool  # executed when the module is imported
 
 
 def test_the_house_stands() -> None:
     assert list(violations(REPOSITORY)) == []
 
 
+FOR_TYPES = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
 PLANTED = {
     "upward": ("wire/planted.py", "from realtime.connection.lanes import Lanes", "is above"),
     "upward, relative": ("wire/planted.py", "from ..connection.lanes import Lanes", "is above"),
@@ -103,6 +107,9 @@ PLANTED = {
     "beside the wings": ("newcomer.py", "import enum", "has no wing"),
     "too deep": ("server/http/pages/planted.py", "import enum", "lies deeper"),
     "round in a circle": ("connection/lanes.py", "from realtime.connection.readers import Reader", "in a circle"),
+    "round, late": ("connection/lanes.py", "def f():\n    from .readers import Reader", "in a circle"),
+    "round, for types": ("connection/lanes.py", f"{FOR_TYPES}    from .readers import Reader", "in a circle"),
+    "round, in the client": (f"../{CLIENT}/session.py", "def f():\n    from .client import Client", "in a circle"),
 }
 
 
@@ -111,6 +118,7 @@ def test_a_planted_violation_is_found(tmp_path: Path, path: str, source: str, co
     sources = {
         "__init__.py": "", "wire/__init__.py": "", "connection/__init__.py": "", "service/service.py": "",
         "connection/lanes.py": "", "connection/readers.py": "from .lanes import Lane", "engine/scripted.py": "",
+        f"../{CLIENT}/client.py": "from .session import Session", f"../{CLIENT}/session.py": "import enum",
     }  # fmt: skip
     for name, text in sources.items():
         _write(tmp_path / "realtime" / name, text)
@@ -128,7 +136,8 @@ def test_the_listing_can_be_taken_in_at_a_glance() -> None:
 
 def test_importing_loads_nothing_heavy() -> None:
     """What the source says, asked of the interpreter, which also follows what other packages import."""
-    pure = [f"realtime.{module.name}" for module in modules(REPOSITORY).values() if module.name and module.pure]
+    known = modules(REPOSITORY / SERVER).values()
+    pure = [f"realtime.{module.name}" for module in known if module.name and module.pure]
     script = f"""
 import importlib, sys
 before = set(sys.modules)
@@ -144,7 +153,7 @@ print(sorted({{"vllm", "torch", "transformers", "uvicorn", "starlette"}} & set(s
 
 def violations(root: Path) -> Iterator[str]:
     """Everything that breaks the house rules below `root`, in words."""
-    known = modules(root)
+    known = modules(root / SERVER)
     order = {wing.name: number for number, wing in enumerate(HOUSE)}
     for module in known.values():
         if module.name and module.wing not in order:
@@ -168,29 +177,32 @@ def violations(root: Path) -> Iterator[str]:
         elif here.pure and there is not None and not there.pure:
             yield f"{at}: is pure and imports realtime.{one.target}, which is not"
     yield from circles(found)
+    client = modules(root / CLIENT)
+    yield from circles([one for module in client.values() for one in imports(module, client)])
 
 
 def circles(found: list[Import]) -> Iterator[str]:
-    """Modules that need each other to be imported."""
-    graph: dict[str, set[str]] = {}
+    """Modules that can't be understood, or moved, without each other: late imports and those for types count too."""
+    needs: dict[str, set[str]] = {}
     for one in found:
-        if not one.foreign and one.at_start:
-            graph.setdefault(one.importer.name, set()).add(one.target)
-    while graph:  # take away what needs nothing that is left; a circle is what stays
-        free = {name for name, needs in graph.items() if not needs & graph.keys()}
+        if not one.foreign:
+            needs.setdefault(one.importer.name, set()).add(one.target)
+    while needs:  # take away what needs nothing that is left, and what nothing needs; circles are what stays
+        needed = set[str]().union(*needs.values())
+        free = {name for name in needs if not needs[name] & needs.keys() or name not in needed}
         if not free:
-            yield f"import each other in a circle, or need those that do: {sorted(graph)}"
+            yield f"import each other in a circle, or are between two: {sorted(needs)}"
             return
         for name in free:
-            del graph[name]
+            del needs[name]
 
 
-def modules(root: Path) -> dict[str, Module]:
-    """Every module below `realtime`, by its name."""
+def modules(package: Path) -> dict[str, Module]:
+    """Every module below a package, by its name."""
     wings = {wing.name: wing for wing in HOUSE}
     found = {}
-    for path in sorted((root / "realtime").rglob("*.py")):
-        parts = path.relative_to(root / "realtime").with_suffix("").parts
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         wing = wings.get(name.partition(".")[0])
         if path.name == "__init__.py":
@@ -199,7 +211,7 @@ def modules(root: Path) -> dict[str, Module]:
             pure = True
         else:
             pure = bool(_PURE.search(ast.get_docstring(ast.parse(path.read_text())) or ""))
-        found[name] = Module(name, path, pure)
+        found[name] = Module(package.name, name, path, pure)
     return found
 
 
@@ -209,38 +221,25 @@ def _is_io(name: str, io: frozenset[str]) -> bool:
 
 def imports(importer: Module, known: dict[str, Module]) -> Iterator[Import]:
     """Every import in a module, wherever it stands."""
-    tree = ast.parse(importer.path.read_text())
-    at_start = set(_at_start(tree.body))
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(importer.path.read_text())):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(importer, node)
             inside = [f"{base}.{alias.name}" for alias in node.names]
-            targets = [name if name.removeprefix("realtime.") in known else base for name in inside]
+            targets = [name if name.removeprefix(f"{importer.package}.") in known else base for name in inside]
         else:
             continue
         for target in dict.fromkeys(targets):
             root, _, below = target.partition(".")
-            foreign = root != "realtime"
-            yield Import(importer, node.lineno, root if foreign else below, foreign, node in at_start)
-
-
-def _at_start(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    for node in body:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
-        if isinstance(node, ast.If | ast.Try | ast.With):
-            yield from _at_start(
-                [child for child in ast.walk(node) if isinstance(child, ast.stmt) and child is not node]
-            )
-        yield node
+            foreign = root != importer.package
+            yield Import(importer, node.lineno, root if foreign else below, foreign)
 
 
 def _absolute(importer: Module, node: ast.ImportFrom) -> str:
     if not node.level:
         return node.module or ""
-    package = ["realtime", *importer.name.split(".")] if importer.name else ["realtime"]
+    package = [importer.package, *importer.name.split(".")] if importer.name else [importer.package]
     if importer.path.name != "__init__.py":
         package = package[:-1]
     package = package[: len(package) - node.level + 1]

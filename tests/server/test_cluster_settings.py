@@ -60,6 +60,14 @@ def test_beyond_one_machine_a_secret_is_asked_for(server: ServerSettings, member
     assert node(server, node="a", cluster_secret=SECRET, **members).shared
 
 
+def test_api_keys_that_anybody_on_the_machine_gets_around_are_refused() -> None:
+    keyed = ServerSettings(api_keys_file="keys.json")
+    with pytest.raises(SettingsError, match="--cluster-secret-file"):
+        node(keyed, node="a")
+    assert node(keyed, node="a", cluster_secret=SECRET).shared
+    assert not node(node="a").shared
+
+
 def test_the_secret_is_the_same_from_a_file_and_is_never_shown(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text(SECRET + "\n")

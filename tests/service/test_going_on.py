@@ -317,7 +317,7 @@ async def test_what_was_lost_while_it_was_taken_over_is_left_to_whoever_has_it(t
     async with house(path, say(*WORDS), start=False) as here:
         [run] = here.runs
         lost = run._past.unfinished  # type: ignore[union-attr]
-        here.service._forget(run)
+        here.service.run_tasks._forget(run)
         with pytest.raises(WireError) as refused:
             await here.service.restart.take_over([lost], "m", owned=lambda: False)
         assert refused.value.code is ErrorCode.STORE_UNAVAILABLE

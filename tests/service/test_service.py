@@ -15,6 +15,7 @@ from realtime.engine.scripted import ScriptedEngine, say
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.run import Run
 from realtime.service.principal import LOCAL
+from realtime.service.run_tasks import RunTasks
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
 from realtime.store.memory import MemoryRequests, memory_stores
@@ -65,7 +66,7 @@ async def create(service: Service, **members: Any) -> Any:
     return await service.create(LOCAL, make_request(**members), None, native=True)
 
 
-@pytest.mark.parametrize(("where", "what"), [(Service, "_new_log"), (Run, "__init__"), (Run, "start")])
+@pytest.mark.parametrize(("where", "what"), [(RunTasks, "_new_log"), (Run, "__init__"), (Run, "start")])
 async def test_a_create_that_fails_after_it_was_admitted_gives_its_place_back(
     monkeypatch: pytest.MonkeyPatch, where: type, what: str
 ) -> None:

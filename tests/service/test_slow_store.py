@@ -148,7 +148,7 @@ async def test_tries_of_different_requests_do_not_wait_for_each_other() -> None:
         assert not stuck.done()
         here.gate.open()
         await stuck
-        assert not here.service._tries, "no lock outlives the tries"
+        assert not here.service._creation._tries, "no lock outlives the tries"
 
 
 async def test_a_retry_does_not_attach_to_what_was_deleted_while_it_looked() -> None:

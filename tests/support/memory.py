@@ -80,7 +80,10 @@ class Stack:
 class _ObservedService(Service):
     def __init__(self, stack: Stack, settings: ResponseSettings, stores: Stores) -> None:
         super().__init__(stack.supervised, _dialect, settings, stores, trouble=stack.trouble)
-        self._stack = stack
+        self._stack, self._settings = stack, settings
+        self._enter_run = self.run_tasks._enter
+        self.run_tasks._new_log = self._new_log  # type: ignore[method-assign]
+        self.run_tasks._enter = self._enter  # type: ignore[method-assign]
 
     def _new_log(self, job: Job) -> EventLog:
         log = self._stack.logs[job.response_id] = ObservedLog(
@@ -95,7 +98,7 @@ class _ObservedService(Service):
 
     def _enter(self, run: Run, task: asyncio.Task[None]) -> None:
         self._stack.runs.append(run)
-        super()._enter(run, task)
+        self._enter_run(run, task)
 
 
 class MemorySocket:

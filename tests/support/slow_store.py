@@ -153,8 +153,8 @@ def assert_nothing_left(service: Any, gate: Gate) -> None:
     """Nothing runs, waits or is held any more, and every claim is that of a response that is kept."""
     responses, requests = gate.memory.responses, gate.memory.requests
     assert not service.num_running
-    assert not service._tasks
-    assert not any(lock.locked() for lock in service._tries.values())
+    assert not service.run_tasks.tasks
+    assert not any(lock.locked() for lock in service._creation._tries.values())
     assert not service._patience._waits
     assert service.queue.scheduler.num_running == service.queue.scheduler.num_waiting == 0
     assert not service.queue.scheduler._groups._sizes

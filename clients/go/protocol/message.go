@@ -84,6 +84,7 @@ type errorObject struct {
 	Param      string  `json:"param"`
 	Retry      bool    `json:"retry"`
 	RetryAfter float64 `json:"retry_after"`
+	ResponseID string  `json:"response_id"`
 }
 
 func (m *message) serverError() *ServerError {

@@ -66,14 +66,19 @@ func (s *Session) errorEvent(m *message) {
 	if m.EventID != "" && s.answerError(m.EventID, err) {
 		return
 	}
-	switch err.Code {
-	case slowReader: // names no response
+	named := part[errorObject](m.Error).ResponseID
+	switch {
+	case m.EventID == "" && named != "":
+		if run := s.byID[named]; run != nil && run.stage == following {
+			run.lost(err)
+		}
+	case err.Code == slowReader: // of an older server: it names no response
 		for _, run := range s.runs {
 			if run.stage == following || run.stage == resuming {
 				run.stage = apart
 			}
 		}
-	case serverDraining, connectionLimit:
+	case err.Code == serverDraining, err.Code == connectionLimit:
 		s.conn.draining = true
 	default:
 		s.conn.last = err

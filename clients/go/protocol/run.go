@@ -143,13 +143,16 @@ func (s *Session) resumed(m *message) {
 		Epoch      string `json:"epoch"`
 	}](m.Resumed)
 	run := s.byID[answer.ResponseID]
-	if run == nil || run.stage != resuming {
+	if run == nil {
+		return
+	}
+	if answer.Epoch != "" {
+		run.epoch = answer.Epoch // also unasked: another one, where a server took the response over from one that died
+	}
+	if run.stage != resuming {
 		return
 	}
 	run.stage, run.retries, run.confirmed = following, 0, true
-	if answer.Epoch != "" {
-		run.epoch = answer.Epoch // another one, where the server took the response over from one that died
-	}
 	run.sendAck()
 }
 
@@ -164,8 +167,8 @@ func (r *Run) receive(event Event, m *message) {
 	}
 	r.next, r.gaps, r.retries = event.Number+1, 0, 0
 	r.s.progress()
-	if m.Epoch != "" {
-		r.epoch = m.Epoch
+	if r.epoch == "" {
+		r.epoch = m.Epoch // of the first event: the one that the answer to a resume told is newer
 	}
 	if m.Response != nil {
 		r.final = m.Response
@@ -280,6 +283,15 @@ func (r *Run) cut() {
 	if r.stop != nil {
 		r.stop.sent = false
 	}
+}
+
+// lost takes an error that nobody asked for: the server sends no more of this response on this socket.
+func (r *Run) lost(err *ServerError) {
+	if err.Code == slowReader {
+		r.stage = apart
+		return
+	}
+	r.refused(err)
 }
 
 // refused takes an error that answers this run's create or resume. A retry comes no earlier than the server says.

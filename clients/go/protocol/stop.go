@@ -153,7 +153,7 @@ func (r *Run) Ack(through int) error {
 // sendAck is for each socket anew, once it follows the response.
 func (r *Run) sendAck() {
 	if r.acked != nil {
-		r.s.send(map[string]any{"type": "response.ack", "response_id": r.id, "through": *r.acked})
+		r.s.send(map[string]any{"type": "response.ack", "response_id": r.id, "through": *r.acked, "event_id": r.s.eventID("ack")})
 	}
 }
 

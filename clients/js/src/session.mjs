@@ -362,9 +362,8 @@ export class Session {
       this.#liveness.refused(event.event_id, error);
     } else if ((asked === "cancel" || asked === "interrupt") && track && error.code !== "response_already_completed") {
       this.#tracks.cancelRefused(track, error);
-    } else if (asked === "" && error.code === "slow_reader") {
-      // the server let go of one of ours, and does not say which
-      for (const live of this.#tracks.open) if (live.phase === "live") this.#tracks.move(live, "lost");
+    } else if (asked === "") {
+      this.#tracks.left(event.error?.response_id, error, now);
     }
   }
 

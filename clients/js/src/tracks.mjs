@@ -293,10 +293,31 @@ export class Tracks {
   /** @param {{ response_id: string, epoch: string }} resumed */
   resumed({ response_id, epoch }) {
     const track = this.#byId.get(response_id);
+    if (track) track.epoch = epoch; // also unasked: another node goes on with it in another epoch
     if (track?.phase !== "resuming") return false;
-    Object.assign(track, { epoch, confirmed: true });
+    track.confirmed = true;
     this.move(track, "live");
     return true;
+  }
+
+  /**
+   * An error that answers nothing: the server sends no more of the response that it names.
+   *
+   * @param {string | undefined} named
+   * @param {ServerError} error
+   * @param {number} now
+   */
+  left(named, error, now) {
+    const isSlow = error.code === "slow_reader";
+    if (named === undefined && isSlow) {
+      // an older server does not say which
+      for (const live of this.open) if (live.phase === "live") this.move(live, "lost");
+      return;
+    }
+    const track = this.#byId.get(named ?? null);
+    if (track?.phase !== "live") return;
+    if (isSlow) this.move(track, "lost");
+    else this.refuse(track, "lost", error, now);
   }
 
   /**
@@ -324,7 +345,8 @@ export class Tracks {
   refuse(track, phase, error, now) {
     track.patience.lastUntil(this.patientUntil);
     const goesOn = track.patience.wait(now, error);
-    if (error.retry && goesOn && !track.abandoned) this.move(track, phase);
+    const isGone = phase === "lost" && error.code === "server_restarted"; // a create may be sent again
+    if (error.retry && !isGone && goesOn && !track.abandoned) this.move(track, phase);
     else this.fail(track, error);
   }
 

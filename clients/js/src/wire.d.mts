@@ -615,7 +615,7 @@ export interface EasyMessage {
   recovered?: boolean | null;
 }
 
-/** An error. `retry`: the same request may succeed if it is sent again, after `retry_after` seconds if that is given. `response_id`: the response of a refused cancel, truncate, resume or detach, or of a `slow_reader`. `item`: the item of the conversation that stands in the way. */
+/** An error. `retry`: the same request may succeed if it is sent again, after `retry_after` seconds if that is given. `response_id`: the response of a refused cancel, truncate, resume or detach, or the one that is not followed any more. `item`: the item of the conversation that stands in the way. */
 export interface ErrorBody {
   type: string;
   code: string;

@@ -120,7 +120,7 @@ class Client:
         an unknown function ends the loop: the response that has it is returned.
         """
         return await run(
-            self,
+            self.create,
             input,
             tools=tools,
             tool_timeout_seconds=tool_timeout_seconds,

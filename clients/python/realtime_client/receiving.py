@@ -147,15 +147,16 @@ class Receiving:
     def _resumed(self, event: Event, now: float) -> None:
         resumed = event["resumed"]
         track = self._tracks.of_id(resumed["response_id"])
+        if track is not None:
+            track.epoch = resumed["epoch"]  # also unasked: another node goes on with it in another epoch
         if track is not None and track.phase is Phase.RESUMING:
-            track.epoch = resumed["epoch"]
             track.confirmed = True
             self._link.settle()
             self._tracks.move(track, Phase.LIVE)
 
     def _refused(self, event: Event, now: float) -> None:
         error = ServerError.of(event)
-        asked, _, serial = str(event.get("event_id", "")).partition(".")
+        asked, _, serial = str(event.get("event_id") or "").partition(".")
         track = self._tracks.of_serial(serial)
         if error.code in _GOING_DOWN:
             self._link.drains()
@@ -174,11 +175,25 @@ class Receiving:
                 self._cuts.refused(event["event_id"], error)
             case "update", _:
                 self._liveness.refused(event["event_id"], error)
-            case "", _ if error.code == "slow_reader":  # the server dropped one of ours, and does not say which
-                for live in [t for t in self._tracks if t.phase is Phase.LIVE]:
-                    self._tracks.move(live, Phase.LOST)
+            case "", _:
+                self._left(event, error, now)
             case _:
                 pass  # it answers something that nobody waits for any more
+
+    def _left(self, event: Event, error: ServerError, now: float) -> None:
+        """Take an error that answers nothing: the server sends no more of the response that it names."""
+        is_slow, named = error.code == "slow_reader", (event.get("error") or {}).get("response_id")
+        if named is None and is_slow:  # an older server does not say which
+            for live in [t for t in self._tracks if t.phase is Phase.LIVE]:
+                self._tracks.move(live, Phase.LOST)
+            return
+        track = self._tracks.of_id(named) if named is not None else None
+        if track is None or track.phase is not Phase.LIVE:
+            return
+        if is_slow:
+            self._tracks.move(track, Phase.LOST)
+        else:
+            self._refuse(track, Phase.LOST, error, now)
 
     def _news_of_input(self, event: Event, now: float) -> None:
         tell = {
@@ -210,7 +225,8 @@ class Receiving:
         """Retry later if that can help and somebody still waits; otherwise raise the error to the caller."""
         track.patience.last_until(self._link.patient_until)
         in_time = track.patience.failed(now, error.retry_after, self._policy, self._rng)
-        if not error.retry or not in_time or track.abandoned:
+        is_gone = phase is Phase.LOST and error.code == "server_restarted"  # a create may be sent again
+        if not error.retry or is_gone or not in_time or track.abandoned:
             self._tracks.fail(track, error)
         else:
             self._tracks.move(track, phase)

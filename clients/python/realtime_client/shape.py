@@ -53,6 +53,7 @@ _OPTIONAL: Mapping[_Path, _Is] = {  # may be absent or null
     ("response", "truncated", "through"): lambda value: type(value) is int,
     ("error",): _object,
     ("error", "code"): _text,
+    ("error", "response_id"): _text,
     ("error", "retry_after"): _amount,
     ("session",): _object,
     ("session", "limits"): _object,

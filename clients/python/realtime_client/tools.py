@@ -8,16 +8,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from .errors import ToolLoopTooLong
+from .response import Response
 from .track import FinalResponse
 from .wire import FunctionCall
 from .wire import ResponseEvent as Event
-
-if TYPE_CHECKING:
-    from .client import Client
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -65,7 +63,7 @@ class Tool:
 
 
 async def run(
-    client: Client,
+    create: Callable[..., Awaitable[Response]],
     input: Any,
     *,
     tools: Sequence[Callable[..., Any] | Tool],
@@ -74,11 +72,11 @@ async def run(
     on_event: Callable[[Event], None] | None,
     **body: Any,
 ) -> FinalResponse:
-    """See `Client.run`."""
+    """See `Client.run`. `create`: as `Client.create`."""
     known = {tool.name: tool for tool in (one if isinstance(one, Tool) else Tool(one) for one in tools)}
     body["tools"] = [tool.declared for tool in known.values()]
     for _ in range(max_turns):
-        async with await client.create(input=input, **body) as response:
+        async with await create(input=input, **body) as response:
             async for event in response:
                 if on_event is not None:
                     on_event(event)

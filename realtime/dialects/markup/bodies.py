@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
+from .conversion import to_json
 from .grammar import BoundCalls, BoundTags
 from .json_lexer import JsonLexer, quoted
-from .literals import LiteralLexer
 from .marks import skip_space
-from .schema import ALL, Parameters, Types, is_text, to_json
+from .schema import ALL, Parameters, Types, is_text
+from .typed_literals import TypedLiteralLexer
 
 MAX_KEY = 1024
 _NOT_IN_KEY = re.compile("[\ud800-\udfff\n]")
@@ -99,7 +100,7 @@ class LiteralsBody:
     def __init__(self, calls: BoundCalls, types: Callable[[str], Types], letters: Letters) -> None:
         assert calls.style is not None
         self._opens = calls.opens
-        self._lexer = LiteralLexer(calls.style, types, letters)
+        self._lexer = TypedLiteralLexer(calls.style, types, letters)
         self._begun = False
         self.whole = False
         self.broken = False

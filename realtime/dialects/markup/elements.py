@@ -6,10 +6,11 @@ import re
 from typing import Any
 
 from .bodies import MAX_KEY, Letters, ends
+from .conversion import to_json
 from .grammar import BoundCalls, BoundElements
 from .json_lexer import quoted
 from .marks import skip_space
-from .schema import ALL, Parameters, Types, to_json
+from .schema import ALL, Parameters, Types
 
 _MAX_DEPTH = 64
 _TAG = re.compile(r"<(/?)([^<>/\n]+)>")

@@ -1,7 +1,8 @@
 """Arguments in the notation of a programming language, translated to JSON as they come in. Pure.
 
 `get_weather(city='Paris', days=[1, 2])`: the part in parentheses, and Gemma's `{city:<|"|>Paris<|"|>,days:[1,2]}`.
-Strings are passed on as they come, everything else when it is complete.
+Strings are passed on as they come, everything else when it is complete. `typed_literals` reads by the types of a schema
+what the notation leaves open.
 """
 
 from __future__ import annotations
@@ -9,11 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from realtime.dialects.searching import searcher
-
 from .json_lexer import quoted
 from .marks import match_forms, skip_space
-from .schema import Types, to_json
 
 _ESCAPES = {
     "n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "a": "\a", "0": "\0",
@@ -30,8 +28,6 @@ _CLOSES = {"[": "]", "(": ")", "{": "}"}
 _MAX_DEPTH = 256
 _MAX_WORD = 4096
 _MAX_DIGITS = 4000
-
-TypesOf = Callable[[str], Types]
 
 
 class Style:
@@ -54,22 +50,19 @@ PYTHON = Style((('"',), ("'",)), ")", "=", escapes=True, bare=False)
 
 
 class LiteralLexer:
-    """The lexer of one call's arguments, from after their opening mark. `letters` spells tokens out. `done`: the
-    closing mark was seen. `broken`: they can't be read. `whole`: the position is between two arguments or after the
-    last.
+    """The lexer of one call's arguments, from after their opening mark. `letters` spells tokens out. `top`: "" for one
+    value in place of arguments. `done`: the closing mark was seen. `broken`: they can't be read.
     """
 
-    def __init__(self, style: Style, types: TypesOf, letters: Callable[[str], str], *, top: str = "{") -> None:
+    def __init__(self, style: Style, letters: Callable[[str], str], *, top: str = "{") -> None:
         self.done = False
         self.broken = False
         self._style = style
-        self._types = types
         self._letters = letters
         self._stack: list[str] = []  # what closes each container
         self._key: str | None = None  # at the top
         self._quote: Sequence[str] | None = None  # of the string that is open
         self._escapes = False
-        self._held: list[str] = []  # of a quoted value that is not text
         self._high = ""  # the first half of a surrogate pair
         self._string_is_key = False
         self._read = self._first if top else self._value
@@ -161,34 +154,14 @@ class LiteralLexer:
             return None
         if quote[0] is not None:
             self._quote, self._escapes, self._string_is_key = quote[0], self._style.escapes, False
-            types = self._types_here()
-            if self._style.typed and types is not None and "string" not in types:
-                self._read = self._typed
-                return quote[1]
-            out.append('"')
-            self._read = self._string
+            self._open_string(out)
             return quote[1]
         return self._atom(text, at, out)
 
-    def _typed(self, text: str, at: int, out: list[str]) -> int | None:
-        """Take a quoted value that is not text; its type is known when it is complete."""
-        assert self._quote is not None
-        search = searcher(self._quote)
-        assert search is not None
-        found = search.search(text, at)
-        stop = len(text) if found is None else found.start()
-        self._held.append(text[at:stop])
-        if found is None or found[1] is None:
-            return stop if stop > at else None
-        types = self._types_here()
-        assert types is not None
-        out.append(to_json(self._letters("".join(self._held)), types))
-        self._held = []
-        self._read = self._comma_or_end
-        return found.end()
-
-    def _types_here(self) -> Types | None:
-        return self._types(self._key) if self._is_top() and self._key is not None else None
+    def _open_string(self, out: list[str]) -> None:
+        """Begin the quoted value."""
+        out.append('"')
+        self._read = self._string
 
     def _item_or_end(self, text: str, at: int, out: list[str]) -> int | None:
         at = skip_space(text, at)
@@ -256,7 +229,7 @@ class LiteralLexer:
                 return None
             if end >= 0:
                 said: list[str] = []
-                key = LiteralLexer(self._style, self._types, self._letters)
+                key = LiteralLexer(self._style, self._letters)
                 key._quote, key._escapes = self._quote, self._escapes
                 key._string(text[at:end], 0, said)
                 out.append("".join(said)[:-1] + '"')
@@ -323,9 +296,6 @@ class LiteralLexer:
         return stop
 
     def _atom_json(self, word: str) -> str | None:
-        types = self._types_here()
-        if self._style.bare and types is not None and "string" in types:
-            return to_json(word, types)
         if word in _WORDS:
             return _WORDS[word]
         if _NUMBER.fullmatch(word):
@@ -394,11 +364,7 @@ def _odd_number(word: str) -> str | None:
 
 def converted(text: str) -> str | None:
     """Return the JSON of one value in Python's notation; None if it is not one."""
-    lexer = LiteralLexer(PYTHON, _any, str, top="")
+    lexer = LiteralLexer(PYTHON, str, top="")
     out: list[str] = []
     at = lexer.feed(text + "\n", 0, out)
     return "".join(out) if lexer.done and not text[at:].strip() else None
-
-
-def _any(key: str) -> Types:
-    return frozenset()

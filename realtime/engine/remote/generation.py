@@ -26,12 +26,11 @@ from realtime.engine.base import (
 from realtime.engine.parsing import Constraint
 
 from .endpoint import Stream
+from .member import Member
 from .wire import Answer, Event, Untrue
 
 if TYPE_CHECKING:
     from realtime.engine.vllm.front import Reader
-
-    from .member import Member
 
 log = logging.getLogger("realtime.engine.remote")
 

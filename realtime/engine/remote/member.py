@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from typing import Protocol
 
 from realtime.engine.backoff import Backoff
 from realtime.observability.fleet_metrics import EngineView, FleetMetrics
 
 from .endpoint import Endpoint
-from .generation import Generation
 from .health import Health, State
 from .http import NotServing, Unreachable
 from .introduction import Introduction
+
+
+class Held(Protocol):
+    """A generation that an engine has."""
+
+    def give_up_engine(self, kind: str, why: str) -> None:
+        """Detach it from its engine, which has failed."""
 
 
 class Member:
@@ -28,7 +35,7 @@ class Member:
         self.introduction: Introduction | None = None
         self.number = -1
         self.alike = True
-        self.held: set[Generation] = set()
+        self.held: set[Held] = set()
         self.asked: asyncio.Task[None] | None = None  # the introduction or check that is under way
         self.checked_at = 0.0
         self._since = time.time()

@@ -22,13 +22,10 @@ from realtime.engine.base import (
     EngineRefused,
     EngineRequest,
     EngineStats,
-    FinishReason,
     Loaded,
     Sampling,
     Seen,
     Sink,
-    TokenChunk,
-    TokenLogprob,
 )
 from realtime.engine.options import VllmOptions
 from realtime.engine.pictures import View
@@ -42,24 +39,16 @@ from .launch import start_launch
 from .loaded import look_at_loaded
 from .output_task import start_output_task
 from .outputs import SlimOutputs
+from .route import Route
 from .sampling import sampling_params
 from .scratch import Scratch
 from .sight import check_markers, look
 from .statistics import Statistics
 
 if TYPE_CHECKING:
-    from vllm.outputs import CompletionOutput, RequestOutput
     from vllm.v1.engine.async_llm import AsyncLLM
 
 log = logging.getLogger("realtime.engine.vllm")
-
-# `str` of vLLM's FinishReason. "repetition" is a stop that a SamplingParams option of vLLM asks for; we never set it.
-_FINISH = {
-    "stop": FinishReason.STOP,
-    "repetition": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "abort": FinishReason.ABORT,
-}
 
 
 class VllmEngine:
@@ -72,7 +61,7 @@ class VllmEngine:
         self._progress = progress or Progress()
         self._llm: AsyncLLM | None = None
         self._defaults: Sampling | None = None  # the model's own
-        self._routes: dict[str, _Route] = {}  # what EngineCore may hold: until the last output or a confirmed abort
+        self._routes: dict[str, Route] = {}  # what EngineCore may hold: until the last output or a confirmed abort
         self._next_abort: _AbortBatch | None = None  # collects the ids of one loop iteration
         self._abort_tasks: set[asyncio.Task[None]] = set()
         self._statistics = Statistics(metrics or EngineMetrics(options.name))
@@ -134,7 +123,7 @@ class VllmEngine:
             llm = self._require_alive()
         if request.request_id in self._routes:
             raise EngineRefused(f"request id {request.request_id!r} is in use")
-        route = _Route(self, request.request_id, sink, constrained=constraint is not None)
+        route = Route(self, request.request_id, sink, constrained=constraint is not None)
         self._routes[request.request_id] = route
         try:
             collector = await llm.add_request(
@@ -147,11 +136,11 @@ class VllmEngine:
             )
         except asyncio.CancelledError:
             route.live = False
-            self._begin_abort(route)
+            self.begin_abort(route)
             raise
         except Exception as error:
             route.live = False
-            await asyncio.shield(self._begin_abort(route))  # vLLM may have registered it before it failed
+            await asyncio.shield(self.begin_abort(route))  # vLLM may have registered it before it failed
             raise translate(error) from error
         # internal: from here on the output processor calls the route. Nothing was lost before: it runs on this loop,
         # and what it did put while we awaited is in the collector.
@@ -169,7 +158,7 @@ class VllmEngine:
         """
         route = self._routes.get(request_id)
         if route is not None:
-            await asyncio.shield(route.abort or self._begin_abort(route))
+            await asyncio.shield(route.abort or self.begin_abort(route))
 
     def stats(self) -> EngineStats:
         """Return what the engine holds. The total is our own count and exact: a request counts from `submit` until its
@@ -240,15 +229,24 @@ class VllmEngine:
             raise EngineDead("the engine is not running")
         return self._llm
 
-    def _adopt(self, route: _Route) -> None:
+    # -- routes
+
+    def adopt(self, route: Route) -> None:
+        """See Owner."""
         if self._outputs is not None:
             self._outputs.adopt(route.core_id, route.take, route.give_up)
 
-    def _forget(self, route: _Route) -> None:
+    def forget(self, route: Route) -> None:
+        """See Owner."""
         if self._outputs is not None:
             self._outputs.forget(route.core_id)
 
-    def _begin_abort(self, route: _Route) -> asyncio.Task[None]:
+    def has_left(self, route: Route) -> None:
+        """See Owner."""
+        self._routes.pop(route.request_id, None)
+
+    def begin_abort(self, route: Route) -> asyncio.Task[None]:
+        """See Owner."""
         if self._next_abort is None:
             self._next_abort = _AbortBatch()
             task = asyncio.create_task(self._run_abort(self._next_abort), name="vllm-abort")
@@ -271,7 +269,7 @@ class VllmEngine:
             for route in batch.routes:
                 route.live = False
                 self._routes.pop(route.request_id, None)
-                self._forget(route)
+                self.forget(route)
 
     @staticmethod
     async def _abort_and_confirm(llm: AsyncLLM, batch: _AbortBatch) -> None:
@@ -311,110 +309,5 @@ class _AbortBatch:
     """Requests that one message aborts."""
 
     def __init__(self) -> None:
-        self.routes: list[_Route] = []
+        self.routes: list[Route] = []
         self.task: asyncio.Task[None] | None = None
-
-
-class _Route:
-    """The way of one request's outputs from vLLM's output processor, or ours, to the sink. It lets no exception out:
-    one would end the engine, and so every other generation.
-    """
-
-    __slots__ = ("_constrained", "_engine", "abort", "begun", "core_id", "live", "request_id", "sink")
-
-    def __init__(self, engine: VllmEngine, request_id: str, sink: Sink, *, constrained: bool) -> None:
-        self._engine = engine
-        self._constrained = constrained
-        self.request_id = request_id
-        self.core_id = ""  # EngineCore's name for it
-        self.sink = sink
-        self.live = True  # the sink still expects calls
-        self.begun = False  # the first output has been
-        self.abort: asyncio.Task[None] | None = None
-
-    def put(self, output: Any) -> None:
-        """Take an output of vLLM's. Replaces `RequestOutputCollector.put`."""
-        if not self.live:
-            return
-        if isinstance(output, Exception):
-            self.fail(translate(output))
-            return
-        completion = output.outputs[0]
-        if completion.finish_reason is not None:
-            self._end()
-            if completion.finish_reason not in _FINISH:
-                self._call(self.sink.on_error, self._error(completion.finish_reason))
-                return
-        elif not self.begun:
-            self.begun = True
-            self._engine._adopt(self)
-        self._call(self.sink.on_chunk, _chunk(output, completion))
-
-    def take(self, chunk: TokenChunk) -> None:
-        """Take an ordinary step from `SlimOutputs`."""
-        try:
-            self.sink.on_chunk(chunk)
-        except Exception:
-            self._abandon()
-
-    def give_up(self, error: Exception) -> None:
-        """Fail the request, although EngineCore continues it."""
-        if self.live:
-            self.live = False
-            self._engine._begin_abort(self)
-            self._call(self.sink.on_error, translate(error))
-
-    def _error(self, finish_reason: str) -> EngineError:
-        """Return the error of a generation that EngineCore has failed. EngineCore gives no reason, but with a
-        constraint there is one: the grammar did not compile, or it led to a state in which no token may follow.
-        """
-        if finish_reason == "error" and self._constrained:
-            return EngineRefused("the engine can't hold the model to the schema or grammar: simplify it")
-        return EngineError(f"generation ended with {finish_reason!r}")
-
-    def fail(self, error: EngineError) -> None:
-        """Make `error` the sink's last call, if it still expects one."""
-        if self.live:
-            self._end()
-            self._call(self.sink.on_error, error)
-
-    def _end(self) -> None:
-        self.live = False
-        self._engine._forget(self)
-        if self.abort is None:  # else EngineCore may hold it until the abort is confirmed
-            self._engine._routes.pop(self.request_id, None)
-
-    def _call(self, method: Any, argument: Any) -> None:
-        try:
-            method(argument)
-        except Exception:
-            self._abandon()
-
-    def _abandon(self) -> None:
-        log.exception("sink failed, request aborted request_id=%s", self.request_id)
-        self._engine._forget(self)
-        if self.live:
-            self.live = False
-            self._engine._begin_abort(self)
-
-
-def _chunk(output: RequestOutput, completion: CompletionOutput) -> TokenChunk:
-    finish = completion.finish_reason
-    return TokenChunk(
-        text=completion.text,
-        token_ids=completion.token_ids,
-        finish=None if finish is None else _FINISH[finish],
-        stop_reason=completion.stop_reason,
-        num_cached_tokens=output.num_cached_tokens or 0,
-        logprobs=None if completion.logprobs is None else _logprobs(completion.logprobs),
-    )
-
-
-def _logprobs(positions: Any) -> list[list[TokenLogprob]]:
-    """Convert log probabilities. vLLM has a dict per position in the order that we want: the sampled token, then the
-    top ones by rank.
-    """
-    return [
-        [TokenLogprob(token_id, entry.decoded_token or "", entry.logprob) for token_id, entry in position.items()]
-        for position in positions
-    ]

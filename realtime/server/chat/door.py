@@ -8,7 +8,8 @@ from functools import partial
 from starlette.responses import Response
 
 from realtime.server.http import created
-from realtime.server.http.operations import CLIENT_GONE, Call
+from realtime.server.http.call import Call
+from realtime.server.http.operations import CLIENT_GONE
 from realtime.server.http.replies import reply
 from realtime.wire import codec
 from realtime.wire.errors import WireError

@@ -21,7 +21,7 @@ from realtime.wire.bodies import (
 from realtime.wire.items import AnyItem, InputItem
 from realtime.wire.requests import Metadata, OpaqueId
 
-from .operations import Call, Query
+from .call import Call, Query
 from .replies import reply
 from .responses import Includes, ItemsQuery, Limit, Order
 from .schemas import ConversationItems

@@ -21,7 +21,8 @@ from realtime.wire.errors import ErrorCode, WireError, draining
 from realtime.wire.requests import OnDisconnect, OpaqueId, ResponseCreate
 from realtime.wire.response import ResponseError
 
-from .operations import Call, Header
+from .call import Call
+from .operations import Header
 from .replies import limit_headers
 from .sse import RESPONSE_EVENTS, SseResponse, Wording
 

@@ -16,7 +16,7 @@ from realtime.observability.fleet_metrics import EngineView
 from realtime.wire.bodies import Health, Model, ModelList, Readiness, RemoteEngineHealth, UnsafeTemplate
 from realtime.wire.errors import ErrorCode, WireError
 
-from .operations import Call
+from .call import Call
 from .replies import error_reply, reply
 
 _STARTED_AT = int(time.time())

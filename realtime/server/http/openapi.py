@@ -10,7 +10,8 @@ import msgspec
 
 from realtime.wire.errors import ErrorCode as E
 
-from .operations import Header, Operation, Query
+from .call import Query
+from .operations import Header, Operation
 from .schemas import STREAM_EVENT, components, schema_of, stream_events
 
 _EVERYWHERE = (E.ORIGIN_NOT_ALLOWED, E.SERVER_ERROR)

@@ -1,18 +1,16 @@
 """Operations over HTTP, and the ASGI application that serves all operations of one path.
 
 The operations are rows of a table (`routes`); the routes and the OpenAPI document are made from the same rows. A
-handler is given a `Call`: the principal, and the parts of the request, checked.
+handler is given a `Call`.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
-import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -20,7 +18,6 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from realtime.observability.origin import Origin
 from realtime.server.gateway import Gateway
 from realtime.service.directory import node_unavailable
 from realtime.service.principal import LOCAL, Principal
@@ -31,105 +28,17 @@ from realtime.wire.ids import new_id
 
 from ..peers import forwarding
 from . import cors
+from .call import Call, Query
 from .replies import ErrorReply, error_reply, handshake_refusal, refusal
-from .request_body import read_body
-from .transport import EXTENSION, Peer
 
 logger = logging.getLogger("realtime.http")
 
 Refuse = Callable[[WireError, Mapping[str, str], str], Response]
 """How an operation says an error: with more headers, and the name of the request."""
 
-Q = TypeVar("Q", bound=msgspec.Struct)
 _NO_ROUTE = "none"  # in the metrics: what strangers try must not make series
 _OTHER_METHOD = "other"
 CLIENT_GONE = 499  # nginx's name for an answer that nobody waits for; never seen on the wire
-
-
-class Query(msgspec.Struct):
-    """Base class of query parameters: the members of a struct. Unknown ones are ignored."""
-
-
-class Call(msgspec.Struct, frozen=True, eq=False):
-    """One request to one operation."""
-
-    gateway: Gateway
-    request: Request
-    principal: Principal
-    name: str = ""  # its `x-request-id`
-
-    @property
-    def origin(self) -> Origin:
-        """Return the origin of the request, for what it asks for."""
-        return Origin.of(self.name, self.request.headers)
-
-    @property
-    def peer(self) -> Peer:
-        """The client's end of the connection."""
-        peer: Peer = self.request.scope["extensions"][EXTENSION]["peer"]
-        return peer
-
-    def revoke(self) -> None:
-        """See Opened."""
-        self.peer.revoke()
-
-    def path(self, name: str) -> str:
-        """Return a part of the path."""
-        value: str = self.request.path_params[name]
-        return value
-
-    def query(self, kind: type[Q]) -> Q:
-        """Return the query parameters. Raises WireError."""
-        given = self.request.query_params
-        values = {}
-        for field in _fields(kind):
-            name = field.encode_name
-            several = given.getlist(name) + given.getlist(f"{name}[]")  # OpenAI's SDKs put brackets behind lists
-            if members := dict(_members(name, given)):
-                values[field.name] = _convert(members, field.type, name)
-            elif several:
-                value = several if field.default_factory is list else several[-1]
-                values[field.name] = _convert(value, field.type, name)
-        return kind(**values)
-
-    def header(self, name: str, kind: Any) -> Any:
-        """Return a header's value as this type; None when it is missing. Raises WireError, also for several values that
-        differ: a proxy that reads the first and a server that reads the last would not do the same.
-        """
-        values = {value.strip() for value in self.request.headers.getlist(name)} - {""}
-        if len(values) > 1:
-            raise WireError(ErrorCode.INVALID_REQUEST, f"The header {name} has several values: send one.", param=name)
-        return _convert(values.pop(), kind, name) if values else None
-
-    async def body(self) -> bytes:
-        """Return the whole body, to be decoded before the next `await`. Raises WireError."""
-        state = self.request.state
-        if not hasattr(state, "body"):  # it is asked for again when another node is to have it
-            state.body = await read_body(self.request, self.gateway.settings.connections)
-            await self.gateway.large_messages.wait(len(state.body))
-        body: bytes = state.body
-        return body
-
-
-def names_any(kind: type[Query], given: Mapping[str, str]) -> bool:
-    """Return whether a request has any of these query parameters."""
-    names = [field.encode_name for field in msgspec.structs.fields(kind)]
-    return any(re.split(r"[.\[]", key, maxsplit=1)[0] in names for key in given)
-
-
-@functools.cache
-def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
-    """Return the fields of a struct, whose annotations are evaluated once and not for each request."""
-    return msgspec.structs.fields(kind)
-
-
-def _members(name: str, given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the members of an object in the query: as `name.key`, or in OpenAPI's deepObject form `name[key]`."""
-    for key, value in given.items():
-        if key.startswith(f"{name}."):
-            yield key[len(name) + 1 :], value
-        elif key.startswith(f"{name}[") and key.endswith("]") and len(key) > len(name) + 2:
-            yield key[len(name) + 1 : -1], value
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -265,10 +174,3 @@ class Endpoint:
 def _nothing(path: str) -> WireError:
     text = f"There is nothing at {path[:128]}; GET /openapi.json lists what there is."
     return WireError(ErrorCode.NOT_FOUND, text)
-
-
-def _convert(value: Any, kind: Any, name: str) -> Any:
-    try:
-        return msgspec.convert(value, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise WireError(ErrorCode.INVALID_REQUEST, f"`{name}`: {error}.", param=name) from None

@@ -36,8 +36,9 @@ from realtime.wire.requests import Metadata, OpaqueId, ResponseCreate, Truncatio
 from realtime.wire.response import ResponseStatus
 
 from . import created
+from .call import Call, Query, names_any
 from .info import upgrade_required
-from .operations import CLIENT_GONE, Call, Header, Query, names_any
+from .operations import CLIENT_GONE, Header
 from .replies import reply
 
 Cursor = Annotated[int, Meta(ge=-1, le=2**53)]

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from realtime.runs.run import Run
 from realtime.server.http import created
-from realtime.server.http.operations import CLIENT_GONE, Call
+from realtime.server.http.call import Call
+from realtime.server.http.operations import CLIENT_GONE
 from realtime.server.http.replies import reply
 from realtime.server.http.responses import count
 from realtime.store.records import Source

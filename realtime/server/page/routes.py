@@ -6,7 +6,8 @@ from functools import cache
 
 from starlette.responses import Response
 
-from realtime.server.http.operations import Call, Operation
+from realtime.server.http.call import Call
+from realtime.server.http.operations import Operation
 from realtime.wire.errors import ErrorCode, WireError
 
 from .files import File, Page, read_page

@@ -2,5 +2,6 @@
 first, which is all that the service sees of them.
 
 `messages.py` defines the messages, `handshake.py` proves who sends them, `link.py` asks, `door.py` answers, `copies.py`
-keeps local copies of logs that other nodes write, and `forwarding.py` forwards HTTP requests.
+keeps local copies of logs that other nodes write, and `forwarding.py` forwards HTTP requests, which `answering.py`
+answers.
 """

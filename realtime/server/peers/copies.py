@@ -34,6 +34,7 @@ from .link import Over
 logger = logging.getLogger("realtime.cluster")
 
 LOST_SECONDS = 60.0  # for which a response is looked for whose node is gone
+_BRIEF_SECONDS = 1.0  # a follow that ends sooner, without an event, has not found the response
 _UNREAD_SECONDS = 10.0  # for which a copy waits for its first reader
 _QUANTUM = 64  # events that are taken over from a log of this node at once
 _TERMINALS = frozenset(str(kind.__struct_config__.tag).encode() for kind in TERMINALS)
@@ -124,6 +125,8 @@ class Copy:
         self._attendance: Attendance = "follows" if created else "watches"
         self._end: bytes | None = None  # the terminal event, until it is shown
         self._known_tip = 0  # of the log when it was found: a reader may have had what is before it
+        self._found: tuple[float, int] | None = None  # when it was found again, and the tip at that time
+        self._give_up_at = 0.0
         self._ended = asyncio.Event()  # nobody reads it, or its end is there
         self._unread: asyncio.TimerHandle | None = None
 
@@ -220,19 +223,45 @@ class Copy:
         if why == "slow":
             self._fail(cursor.too_slow(self.remote.log, self.remote.log.tip))
             return None
-        until = time.monotonic() + LOST_SECONDS
+        if not self._found_in_vain:
+            self._give_up_at = time.monotonic() + LOST_SECONDS
+        elif time.monotonic() > self._give_up_at:
+            self._fail(node_unavailable(self.response_id))
+            return None
+        else:
+            await _pause(ended)
         while not ended.done():
+            tip = self.remote.log.tip
             try:
                 upstream = await self._reopen()
             except (WireError, NotTheSame) as error:
-                if isinstance(error, NotTheSame) or not _may_pass(error) or time.monotonic() > until:
-                    self._fail(error if isinstance(error, WireError) else node_unavailable(self.response_id))
+                late = time.monotonic() > self._give_up_at
+                if isinstance(error, NotTheSame) or not _may_pass(error) or late:
+                    self._fail(self._told(error))
                     return None
             else:
+                self._found = (time.monotonic(), tip)
                 self._copies.counts.add(1, "moved")
                 return upstream
-            await asyncio.wait((ended,), timeout=random.uniform(0.05, 0.2))
+            await _pause(ended)
         return None
+
+    def _told(self, error: WireError | NotTheSame) -> WireError:
+        """Return what readers are told if the response can't be read on."""
+        assert self.remote is not None
+        if isinstance(error, NotTheSame):
+            return node_unavailable(self.response_id)
+        ahead = error.code is ErrorCode.CURSOR_AHEAD  # of what readers here have had, and did not come again
+        return cursor.overtaken(self.remote.log) if ahead else error
+
+    @property
+    def _found_in_vain(self) -> bool:
+        """Return whether the follow that is over brought nothing: its node has it, and can't say so to this one."""
+        assert self.remote is not None
+        if self._found is None:
+            return False
+        found_at, tip = self._found
+        return self.remote.log.tip == tip and time.monotonic() - found_at < _BRIEF_SECONDS
 
     async def _reopen(self) -> Upstream:
         assert self.remote is not None
@@ -240,16 +269,18 @@ class Copy:
         node = await copies.directory.running_at(self.response_id)
         if node is not None:
             following: Following = node  # type: ignore[assignment] # all that there are can be followed
-            upstream, state, _ = await following.open(
+            upstream, state, shown = await following.open(
                 self.principal, self.response_id, self, log.tip, log.epoch, self._attendance
             )
             self._upstream = upstream
             log.go_on(state)
+            self.remote.moved(shown)
             upstream.begin()
             return upstream
         source = await copies.registry.find_source(self.principal.tenant, self.response_id, time.time())
         cursor.resolve(source.log, log.tip - 1, log.epoch)
         log.go_on(State.of(source.log, log.tip))
+        self.remote.moved(source.response)
         here = _Here(source, self, log.tip)
         here.attend(self._attendance, False)
         here.begin()
@@ -340,7 +371,7 @@ class _Here:
         first, self._position = self._position, self._position + len(entries)
         if entries:
             self._copy.entries(first, entries)
-        if log.left:
+        if log.left or (log.sealed and self._position > log.tip):
             self._end("left")
         elif self._position < log.tip:
             self._wake()
@@ -348,6 +379,11 @@ class _Here:
     def _end(self, why: Over) -> None:
         if not self.over.done():
             self.over.set_result(why)
+
+
+async def _pause(ended: asyncio.Task[bool]) -> None:
+    """Wait before the response is looked for again; not after the copy's end."""
+    await asyncio.wait((ended,), timeout=random.uniform(0.05, 0.2))
 
 
 def _may_pass(error: WireError) -> bool:

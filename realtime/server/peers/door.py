@@ -157,7 +157,7 @@ class Door:
                 if len(said) != 1 or not isinstance(said[0], messages.Hello):
                     raise Garbage
                 hello = said[0]
-                handshake.check_hello(self._me.secret, challenge, hello)
+                handshake.check_hello(self._me.secret, challenge, hello, self._me.url)
                 await websocket.send_bytes(messages.encode([handshake.welcome(self._me.secret, challenge, hello)]))
         except handshake.NotProved as error:
             logger.warning("refused at the nodes' door: %s", error)
@@ -410,9 +410,9 @@ class _Guest:
         if entries:
             out.append(Entries(number, followed.position, entries))
             followed.position += len(entries)
-        if log.sealed and followed.position >= log.tip:
+        if log.sealed and followed.position == log.tip:
             self._leave(number, detached=True)
-        elif log.left:
+        elif log.left or log.sealed:  # sealed before events that the other node has had: it has to look again
             out.append(Ended(number))
             self._leave(number, detached=True)
         elif followed.position < log.tip:

@@ -1,30 +1,22 @@
 """Forwarding: HTTP requests about responses and conversations of another node are sent to it unchanged, and its answer
 is returned unchanged.
 
-Only requests with an immediate answer are forwarded. A stream of events is read from a copy of the log.
+Only requests with an immediate answer are forwarded. A stream of events is read from a copy of the log. `answering` is
+the other node's side.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
-
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, Router
 
 from realtime.service.directory import Directory
 from realtime.store.cluster.membership import HeldElsewhere
-from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.errors import WireError
 
-from ..http.transport import EXTENSION
-from .messages import Answer, Ask
+from ..http.call import Call
+from .messages import Ask
 from .nodes import PeerNode
-
-if TYPE_CHECKING:
-    from ..http.operations import Call, Endpoint
 
 _KEPT = frozenset({b"content-type", b"accept", b"last-event-id", b"idempotency-key", b"traceparent", b"tracestate"})
 _READS = frozenset({"GET", "HEAD"})
@@ -72,53 +64,3 @@ async def hand_on(node: PeerNode, call: Call, *, takes_body: bool) -> Response:
     response = Response(answer.body, answer.status)
     response.raw_headers = [(name, value) for name, value in answer.headers if name != b"x-request-id"]
     return response
-
-
-async def answer(router: Router, ask: Ask) -> Answer:
-    """Answer a request that a client sent to another node. Raises WireError."""
-    path, _, query = ask.path.partition("?")
-    scope: dict[str, Any] = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": ask.method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "root_path": "",
-        "query_string": query.encode(),
-        "headers": list(ask.headers),
-        "client": None,
-        "server": None,
-        "extensions": {EXTENSION: {"peer": _Nobody()}},
-    }
-    for route in router.routes:
-        match, child = route.matches(scope)
-        if match is Match.FULL:
-            scope.update(child)
-            endpoint: Endpoint = scope["endpoint"]
-            request = Request(scope, _receive(ask.body))
-            response = await endpoint.answer_for(request, ask.who)
-            return Answer(ask.number, response.status_code, tuple(response.raw_headers), bytes(response.body))
-    raise WireError(ErrorCode.NOT_FOUND, "The node has no such path.")
-
-
-class _Nobody:
-    """A stand-in for the client's connection: the client is connected to the other node, and waits there."""
-
-    gone = False
-    can_write = False
-    on_gone: Callable[[], None] | None = None
-    on_revoked: Callable[[], None] | None = None
-    on_writable: Callable[[], None] | None = None
-
-
-def _receive(body: bytes) -> Callable[[], Any]:
-    messages: list[Mapping[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive() -> Mapping[str, Any]:
-        if messages:
-            return messages.pop()
-        await asyncio.Event().wait()  # he does not go, as far as is known here
-        raise AssertionError
-
-    return receive

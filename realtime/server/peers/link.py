@@ -225,8 +225,8 @@ class Link:
         challenge = await _receive(connection)
         if not isinstance(challenge, Challenge):
             raise Garbage
-        secret, nonce = self._me.secret, secrets.token_bytes(NONCE_BYTES)
-        hello = handshake.hello(secret, challenge, self.peer.node, self._me.name, self._epoch(), nonce)
+        secret, nonce, peer = self._me.secret, secrets.token_bytes(NONCE_BYTES), self.peer
+        hello = handshake.hello(secret, challenge, peer.node, self._me.name, self._epoch(), nonce, peer.url)
         await connection.send(encode([hello]))
         welcome = await _receive(connection)
         if not isinstance(welcome, Welcome):

@@ -42,12 +42,15 @@ class _Message(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Hello(_Message, frozen=True, tag=0):
-    """The connecting node's name and its proof that it has the secret, in answer to the challenge."""
+    """The connecting node's name and its proof that it has the secret, in answer to the challenge. `url`: the address
+    to which it connected, as the other node advertises it.
+    """
 
     node: str
     epoch: int
     nonce: bytes
     proof: bytes
+    url: str = ""
 
 
 class Stop(_Message, frozen=True, tag=1):

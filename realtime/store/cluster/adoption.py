@@ -79,24 +79,29 @@ class Adoption:
         leases = [keys.lease(value) if value is not None else None for value in values]
         return [Owner(lease.node, lease.epoch) if lease is not None else None for lease in leases]
 
-    async def orphans(self, limit: int, node: str | None = None) -> Sequence[str]:
-        """Return open responses whose owner's lease is not live. `node`: only those of this node. Also deletes the
-        remains of leases that own nothing any more.
+    async def orphans(
+        self, limit: int, node: str | None = None, after: Key | None = None
+    ) -> tuple[Sequence[str], Key | None]:
+        """Return open responses whose owner's lease is not live, and behind which key there may be more (None: these
+        are all), for the next call. `node`: only those of this node. Also deletes the remains of leases that own
+        nothing any more.
         """
         live = {Lease(one.node, one.epoch) for one in await self._backend.leases()}
         begin, end = keys.under("epoch") if node is None else keys.under("epoch", node)
-        found: list[str] = []
+        found: list[Key] = []
         for key, _ in await self._backend.range(begin, end, _MAX_EPOCHS):
             lease = keys.lease_of(key)
-            if lease in live or not await self._backend.bury(lease):
+            first, last = keys.under("held", lease.node, keys.number(lease.epoch))
+            if (after is not None and last <= after) or lease in live or not await self._backend.bury(lease):
                 continue
-            held = await self._backend.range(*keys.under("held", lease.node, keys.number(lease.epoch)), limit)
-            found += [keys.last_part(one) for one, _ in held]
-            if not held:
+            start = first if after is None else max(first, after + b"\0")
+            held = await self._backend.range(start, last, limit - len(found))
+            found += [one for one, _ in held]
+            if not held and (start == first or not await self._backend.range(first, last, 1)):
                 await self._clear(lease)
             if len(found) >= limit:
                 break
-        return found[:limit]
+        return [keys.last_part(one) for one in found], found[-1] if len(found) >= limit else None
 
     async def open_of(self, tenant: str) -> list[tuple[str, Owner]]:
         """Return the responses of a tenant that are not over, with their owners."""

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import uvloop
 
@@ -72,7 +72,10 @@ class ThreadHost:
     async def ask(self, work: Work[T]) -> T:
         """See Host."""
         self._server = asyncio.get_running_loop()
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(checked(work), self._loop))
+        outcome = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_outcome(work), self._loop))
+        if isinstance(outcome, _Failed):
+            raise outcome.error
+        return outcome
 
     def tell(self, call: Callable[[], None]) -> None:
         """See Host."""
@@ -156,6 +159,22 @@ class AtOnceHost:
     def finish(self, work: Work[None], seconds: float) -> None:
         """See Host."""
         self._run(work)
+
+
+class _Failed(NamedTuple):
+    """The result of work that raised."""
+
+    error: Exception
+
+
+async def _outcome(work: Work[T]) -> T | _Failed:
+    """Do some work, and return its error instead of raising it: nobody retrieves that of a task in the thread when who
+    asked is gone.
+    """
+    try:
+        return await checked(work)
+    except Exception as error:
+        return _Failed(error)
 
 
 async def checked(work: Work[T]) -> T:

@@ -117,8 +117,10 @@ class Membership(Protocol):
     async def owners_of(self, names: Sequence[str]) -> Sequence[Owner | None]:
         """Return what `owner_of` says of each, by one look-up."""
 
-    async def orphans(self, limit: int) -> Sequence[str]:
-        """Return open responses whose owner's lease is not live, including this node's own earlier ones."""
+    def orphans(self, limit: int) -> AsyncIterator[Sequence[str]]:
+        """Yield all open responses whose owner's lease is not live, including this node's own earlier ones, at most
+        `limit` at a time.
+        """
 
     async def open_of(self, tenant: str) -> Sequence[tuple[str, Owner]]:
         """Return the responses of a tenant that are not over, with their owners, live or not."""

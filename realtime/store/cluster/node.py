@@ -17,7 +17,7 @@ from realtime.store.records import Unfinished
 
 from . import keys
 from .adoption import Adoption
-from .backend import Away, Backend, Fenced, Lease, LiveLease
+from .backend import Away, Backend, Fenced, Key, Lease, LiveLease
 from .committer import Committer
 from .hosts import Host
 from .membership import CannotJoin, Membership, Owner, Peer, State, TenantPlaces
@@ -173,9 +173,15 @@ class ClusterNode(Membership):
         """See Membership."""
         return await self._host.ask(self._adoption.owners_of(names))
 
-    async def orphans(self, limit: int) -> Sequence[str]:
+    async def orphans(self, limit: int) -> AsyncIterator[Sequence[str]]:
         """See Membership."""
-        return await self._host.ask(self._adoption.orphans(limit))
+        after: Key | None = None
+        while True:
+            found, after = await self._host.ask(self._adoption.orphans(limit, after=after))
+            if found:
+                yield found
+            if after is None:
+                return
 
     async def open_of(self, tenant: str) -> Sequence[tuple[str, Owner]]:
         """See Membership."""

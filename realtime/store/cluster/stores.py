@@ -205,7 +205,8 @@ class _HostReader(Reader):
         """
 
         async def take() -> list[ReadHead]:
-            return await self._adoption.adopt(await self._adoption.orphans(_MAX_OWN, self._node))
+            found, _ = await self._adoption.orphans(_MAX_OWN, self._node)
+            return await self._adoption.adopt(found)
 
         return await self._host.ask(take())
 

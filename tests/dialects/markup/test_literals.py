@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.dialects.markup.literals import PYTHON, LiteralLexer, Style, converted
+from realtime.dialects.markup.literals import PYTHON, Style, converted
 from realtime.dialects.markup.schema import Types
+from realtime.dialects.markup.typed_literals import TypedLiteralLexer
 from tests.support.long import effort
 
 GEMMA = Style((('<|"|>',),), "}", ":", escapes=False, bare=True)
@@ -22,7 +23,7 @@ def _text(key: str) -> Types:
 
 def lexed(text: str, size: int, style: Style = PYTHON) -> tuple[str, bool, bool, str]:
     """The JSON, whether it is done or broken, and the rest."""
-    lexer, out, buffer = LiteralLexer(style, _text, str), list[str](), ""
+    lexer, out, buffer = TypedLiteralLexer(style, _text, str), list[str](), ""
     for at in range(0, len(text), size):
         buffer += text[at : at + size]
         buffer = buffer[lexer.feed(buffer, 0, out) :]

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from realtime.dialects.markup.schema import Parameters, to_json
+from realtime.dialects.markup.conversion import to_json
+from realtime.dialects.markup.schema import Parameters
 
 DEFS = {
     "Num": {"type": "integer"},

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from realtime.server.peers import copies
 from realtime.server.peers.copies import Copy
 from realtime.server.peers.link import Over
 from realtime.service.principal import Principal
@@ -28,15 +29,56 @@ async def test_what_went_with_its_node_is_not_looked_for_any_longer(
         raise answers.pop(0)
 
     why: Over = "lost"
-    copies: Any = SimpleNamespace(counts=SimpleNamespace(add=lambda *told: None))
-    copy = Copy(copies, Principal("t"), "resp_1", created=False)
-    log = CopiedLog("resp_1", State("e", 0), max_bytes=PLENTY, max_entries=PLENTY)
-    copy.remote = Remote("t", log, make_response("resp_1"), lambda how, detached: None)
+    copy, log = copied()
     monkeypatch.setattr(Copy, "_reopen", reopen)
     ended = asyncio.create_task(copy._ended.wait())
     async with asyncio.timeout(20):  # guards against hanging only
         assert await copy._again(why, ended) is None
     ended.cancel()
     assert log.failure is not None
-    assert log.failure.code is code
+    assert (log.failure.code, log.failure.response_id) == (code, "resp_1")
     assert not answers
+
+
+async def test_a_node_whose_follows_end_at_once_is_not_asked_in_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one of a later version, whose answer is not known here: there is a pause, and an end of it."""
+    copy, log = copied()
+    now, pauses, opened = [0.0], [], 0
+
+    class Clock:
+        @staticmethod
+        def monotonic() -> float:
+            return now[0]
+
+    async def pause(ended: asyncio.Task[bool]) -> None:
+        pauses.append(now[0])
+        now[0] += 0.1
+
+    async def reopen(self: Copy) -> Any:
+        nonlocal opened
+        opened += 1
+        if opened == 3:
+            log.take(0, [b'{"type":"response.created","response":{}}'])
+        over = asyncio.get_running_loop().create_future()
+        over.set_result("lost")
+        return SimpleNamespace(over=over, close=lambda: None)
+
+    monkeypatch.setattr(copies, "time", Clock)
+    monkeypatch.setattr(copies, "_pause", pause)
+    monkeypatch.setattr(Copy, "_reopen", reopen)
+    copy._upstream = await reopen(copy)
+    async with asyncio.timeout(20):  # guards against hanging only
+        await copy._follow_on()
+    assert log.failure is not None
+    assert log.failure.code is ErrorCode.NODE_UNAVAILABLE
+    assert len(pauses) == opened - 3, "not before the first time, and not behind an event"
+    assert copies.LOST_SECONDS <= now[0] < copies.LOST_SECONDS + 1, "from the newest event on"
+
+
+def copied() -> tuple[Copy, CopiedLog]:
+    """A copy that follows nothing yet, and its log."""
+    room: Any = SimpleNamespace(counts=SimpleNamespace(add=lambda *told: None))
+    copy = Copy(room, Principal("t"), "resp_1", created=False)
+    log = CopiedLog("resp_1", State("e", 0), max_bytes=PLENTY, max_entries=PLENTY)
+    copy.remote = Remote("t", log, make_response("resp_1"), lambda how, detached: None)
+    return copy, log

@@ -44,8 +44,9 @@ async def knocking(
         yield socket, challenge
 
 
-def hello(challenge: Challenge, secret: bytes = SECRET) -> Hello:
-    return handshake.hello(secret, challenge, challenge.node, "z", 1, secrets.token_bytes(messages.NONCE_BYTES))
+def hello(to: Member, challenge: Challenge, secret: bytes = SECRET, url: str | None = None) -> Hello:
+    nonce = secrets.token_bytes(messages.NONCE_BYTES)
+    return handshake.hello(secret, challenge, challenge.node, "z", 1, nonce, url or to.cluster.me.url)
 
 
 async def closed(socket: ClientConnection) -> int | None:
@@ -64,7 +65,7 @@ async def node() -> AsyncIterator[Member]:
 
 async def test_who_has_the_secret_comes_in(node: Member) -> None:
     async with knocking(node) as (socket, challenge):
-        said = hello(challenge)
+        said = hello(node, challenge)
         await socket.send(messages.encode([said]))
         frame = await socket.recv()
         assert isinstance(frame, bytes)
@@ -76,7 +77,7 @@ async def test_who_has_the_secret_comes_in(node: Member) -> None:
 async def test_a_door_that_is_closed_hangs_up(node: Member) -> None:
     """Else what is asked of a node without a lease would not be answered, and whoever asks would wait in vain."""
     async with knocking(node) as (socket, challenge):
-        await socket.send(messages.encode([hello(challenge)]))
+        await socket.send(messages.encode([hello(node, challenge)]))
         await socket.recv()
         node.cluster.door.close()
         assert await closed(socket) == 1012
@@ -84,12 +85,12 @@ async def test_a_door_that_is_closed_hangs_up(node: Member) -> None:
 
 async def test_nobody_else_does(node: Member, monkeypatch: pytest.MonkeyPatch) -> None:
     async with knocking(node) as (socket, challenge):
-        recorded = messages.encode([hello(challenge)])
+        recorded = messages.encode([hello(node, challenge)])
         await socket.send(recorded)
         await socket.recv()
         wrong: list[str | bytes] = [
             recorded,  # of another handshake
-            messages.encode([msgspec.structs.replace(hello(challenge), proof=b"x")]),
+            messages.encode([msgspec.structs.replace(hello(node, challenge), proof=b"x")]),
             messages.encode([]),
             messages.encode([Look()]),
             messages.encode([1, 2]),
@@ -102,8 +103,11 @@ async def test_nobody_else_does(node: Member, monkeypatch: pytest.MonkeyPatch) -
                 await stranger.send(frame)
                 assert await closed(stranger) == 1008
         async with knocking(node) as (stranger, other):
-            await stranger.send(messages.encode([hello(other, b"another secret")]))
+            await stranger.send(messages.encode([hello(node, other, b"another secret")]))
             assert await closed(stranger) == 1008
+        async with knocking(node) as (relay, other):  # which passes on what a node has said to it
+            await relay.send(messages.encode([hello(node, other, url="wss://relay.example")]))
+            assert await closed(relay) == 1008
         monkeypatch.setattr(door, "HANDSHAKE_SECONDS", 0.05)
         async with knocking(node) as (silent, _):
             assert await closed(silent) == 1008
@@ -132,7 +136,7 @@ async def test_strangers_that_say_nothing_keep_no_node_out(node: Member, monkeyp
     monkeypatch.setattr(door, "_MAX_STRANGERS", 2)
     async with knocking(node) as (first, _), knocking(node) as (second, _), knocking(node) as (socket, challenge):
         assert await closed(first) == 1008
-        await socket.send(messages.encode([hello(challenge)]))
+        await socket.send(messages.encode([hello(node, challenge)]))
         assert isinstance(await socket.recv(), bytes)
         async with knocking(node) as (_, _):
             assert second.state is State.OPEN, "who came in is no stranger any more"
@@ -140,12 +144,12 @@ async def test_strangers_that_say_nothing_keep_no_node_out(node: Member, monkeyp
 
 async def test_a_stranger_is_not_listened_to_for_long(node: Member) -> None:
     async with knocking(node) as (socket, challenge):
-        long = msgspec.structs.replace(hello(challenge), node="z" * 100_000)
+        long = msgspec.structs.replace(hello(node, challenge), node="z" * 100_000)
         with contextlib.suppress(ConnectionClosed):
             await socket.send(messages.encode([long]))
         assert await closed(socket) in (None, 1006)
     async with knocking(node) as (socket, challenge):
-        await socket.send(messages.encode([hello(challenge)]))
+        await socket.send(messages.encode([hello(node, challenge)]))
         await socket.recv()
         await socket.send(messages.encode([messages.Settle(1, "x" * 100_000)]))
         frame = await socket.recv()
@@ -154,9 +158,9 @@ async def test_a_stranger_is_not_listened_to_for_long(node: Member) -> None:
 
 
 async def test_a_node_that_talks_nonsense_is_sent_away(node: Member) -> None:
-    for frame in (b"\xff", "text", messages.encode([hello(Challenge("a", b"n" * messages.NONCE_BYTES))])):
+    for frame in (b"\xff", "text", messages.encode([hello(node, Challenge("a", b"n" * messages.NONCE_BYTES))])):
         async with knocking(node) as (socket, challenge):
-            await socket.send(messages.encode([hello(challenge)]))
+            await socket.send(messages.encode([hello(node, challenge)]))
             await socket.recv()
             await socket.send(frame)
             assert await closed(socket) == 1008
@@ -188,7 +192,7 @@ async def test_who_was_connected_to_has_to_prove_it_too() -> None:
 async def test_what_a_newer_node_asks_is_refused_and_the_rest_is_answered(node: Member) -> None:
     """Its follows must not end with a connection while a cluster is upgraded."""
     async with knocking(node) as (socket, challenge):
-        await socket.send(messages.encode([hello(challenge)]))
+        await socket.send(messages.encode([hello(node, challenge)]))
         await socket.recv()
         await socket.send(messages.encode([[99, 7, "new"], [98], messages.Settle(8, "resp_x")]))
         answers: list[Any] = []

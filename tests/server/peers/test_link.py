@@ -31,7 +31,7 @@ async def prove(socket: ServerConnection) -> None:
     assert isinstance(frame, bytes)
     (hello,) = messages.decode_asked(frame)
     assert isinstance(hello, Hello)
-    handshake.check_hello(SECRET, challenge, hello)
+    handshake.check_hello(SECRET, challenge, hello, hello.url)
     await socket.send(messages.encode([handshake.welcome(SECRET, challenge, hello)]))
 
 

@@ -96,9 +96,13 @@ def event(n: int) -> bytes:
 
 def adopt(node: Opened, *ids: str) -> list[Unfinished]:
     async def take() -> list[Unfinished]:
-        return [one async for one in node.node.adopt(ids or await node.node.orphans(10))]
+        return [one async for one in node.node.adopt(ids or await all_orphans(node))]
 
     return at_once(take())
+
+
+async def all_orphans(node: Opened, limit: int = 10) -> list[str]:
+    return [one async for page in node.node.orphans(limit) for one in page]
 
 
 def seal(node: Opened, response_id: str = "resp_a_1", **members: Any) -> Record:
@@ -371,10 +375,54 @@ async def test_a_node_that_cannot_renew_stops_before_its_lease_is_over() -> None
     backend.away = False
     await opened.node.join()
     assert opened.node.epoch > epoch
-    ids = await opened.node.orphans(10)
+    ids = await all_orphans(opened)
     assert [one.tip async for one in opened.node.adopt(ids)] == [1], "what was committed, and nothing later"
     await opened.node.leave()
     await asyncio.to_thread(opened.stores.close)
+
+
+def test_what_can_not_be_adopted_does_not_hide_the_rest(cluster: Cluster) -> None:
+    """Such as what is in conversations that another node has in memory: a look goes on behind it."""
+    a, b, c = (cluster.node(name) for name in "abc")
+    kept = b.stores.conversations.create("t", {}, 100)
+    b.commits.flush()
+    for n in range(7):
+        begin(a, f"resp_a_{n}", where=kept.id if n < 5 else None)
+    begin(c, "resp_c_1")
+    a.commits.flush()
+    c.commits.flush()
+    cluster.later(10, b)
+    d = cluster.node("d")
+    every = [*(f"resp_a_{n}" for n in range(7)), "resp_c_1"]
+    assert at_once(pages(d, 3)) == [every[:3], every[3:6], every[6:]]
+    assert at_once(pages(d, 4)) == [every[:4], every[4:]]
+    assert [one.head.response_id for one in adopt(d)] == every[5:]
+    assert at_once(pages(d, 2)) == [every[:2], every[2:4], every[4:5]]
+    assert [one.head.response_id for one in adopt(b)] == every[:5]
+    assert at_once(pages(d, 2)) == []
+    assert not at_once(cluster.backend.range(*keys.under("epoch", "a"), 9)), "what owns nothing is cleared"
+
+
+def test_a_lease_that_owns_something_before_the_page_is_not_cleared(cluster: Cluster) -> None:
+    a, b = cluster.node("a"), cluster.node("b")
+    for n in range(4):
+        begin(a, f"resp_a_{n}")
+    a.commits.flush()
+    cluster.later(10, b)
+
+    async def look_and_adopt() -> list[str]:
+        looked = b.node.orphans(2)
+        first = list(await anext(looked))
+        rest = [one async for one in b.node.adopt(["resp_a_2", "resp_a_3"])]
+        assert [page async for page in looked] == []
+        return first + [one.head.response_id for one in rest]
+
+    assert at_once(look_and_adopt()) == [f"resp_a_{n}" for n in range(4)]
+    assert len(adopt(b)) == 2
+
+
+async def pages(node: Opened, limit: int) -> list[Sequence[str]]:
+    return [page async for page in node.node.orphans(limit)]
 
 
 def test_what_is_no_store_says_so() -> None:

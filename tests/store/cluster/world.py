@@ -206,7 +206,7 @@ class Node:
             return
         member = self.opened.node
         try:
-            ids = at_once(member.orphans(3))
+            ids = [one for page in at_once(_all(member.orphans(3))) for one in page]
             found = at_once(_all(member.adopt(ids)))
         except WireError:  # the lease ended meanwhile
             return

@@ -105,6 +105,14 @@ export declare class Tracks {
         epoch: string;
     }): boolean;
     /**
+     * An error that answers nothing: the server sends no more of the response that it names.
+     *
+     * @param {string | undefined} named
+     * @param {ServerError} error
+     * @param {number} now
+     */
+    left(named: string | undefined, error: ServerError, now: number): void;
+    /**
      * @param {Track} track
      * @param {ServerError} error
      */
