@@ -172,26 +172,28 @@ def _record_kept_elsewhere(patch: pytest.MonkeyPatch) -> None:
 
 
 class Planted(NamedTuple):
-    """A bug: how it is planted, what goes wrong where it matters, and a seed that finds it."""
+    """A bug: how it is planted, what goes wrong where it matters, and a seed that finds it; None: none is known that
+    does with the schedules as they are now, and the long form looks for one.
+    """
 
     plant: Callable[[pytest.MonkeyPatch], None]
     kinds: tuple[str, ...]
-    seed: int
+    seed: int | None
 
 
 PLANTED = {
     "adoption from the living": Planted(_adopted_alive, KINDS, 0),
-    "a claim that is looked up twice": Planted(_claim_looked_up_twice, KINDS, 0),
-    "what was adopted and has not come yet": Planted(_adopted_and_not_there, ("kill", "stop"), 0),
-    "what is not committed is shown": Planted(_given_up_and_shown, ("from the store", "store away"), 0),
-    "a batch that waits for ever": Planted(_never_flushed_again, KINDS, 0),
-    "a cut that its home does not know of": Planted(_cut_elsewhere_only, ("between nodes",), 0),
-    "no fence in the store": Planted(_unfenced, ("suspend",), 0),
-    "a commit that follows on nothing": Planted(_follows_on_nothing, ("fail over",), 0),
-    "another sample in the same epoch": Planted(_another_sample_in_the_epoch, ("isolate",), 0),
-    "a node that goes on without its lease": Planted(_goes_on_without_lease, ("isolate",), 0),
+    "a claim that is looked up twice": Planted(_claim_looked_up_twice, KINDS, 3),
+    "what was adopted and has not come yet": Planted(_adopted_and_not_there, ("kill", "stop"), None),
+    "what is not committed is shown": Planted(_given_up_and_shown, ("from the store", "store away"), None),
+    "a batch that waits for ever": Planted(_never_flushed_again, KINDS, None),
+    "a cut that its home does not know of": Planted(_cut_elsewhere_only, ("between nodes",), None),
+    "no fence in the store": Planted(_unfenced, ("suspend",), 7),
+    "a commit that follows on nothing": Planted(_follows_on_nothing, ("fail over",), 1),
+    "another sample in the same epoch": Planted(_another_sample_in_the_epoch, ("isolate",), 15),
+    "a node that goes on without its lease": Planted(_goes_on_without_lease, ("isolate",), None),
     "a claim of the dead that is kept": Planted(_claim_of_the_dead, ("claim",), 0),
-    "an adoption that counts no attempt": Planted(_no_attempt_counted, ("chase",), 0),
-    "a receipt before its commit": Planted(_receipt_before_commit, ("ambush",), 0),
-    "a record of another home that is kept": Planted(_record_kept_elsewhere, ("kill",), 0),
+    "an adoption that counts no attempt": Planted(_no_attempt_counted, ("chase",), 4),
+    "a receipt before its commit": Planted(_receipt_before_commit, ("ambush",), 21),
+    "a record of another home that is kept": Planted(_record_kept_elsewhere, ("kill",), 3),
 }
