@@ -25,6 +25,14 @@ def p50_p99(seconds: Sequence[float]) -> dict[str, float]:
     return {"p50_ms": percentile(seconds, 0.5) * 1e3, "p99_ms": percentile(seconds, 0.99) * 1e3}
 
 
+def apart(cost: float, few_cost: float, number: int, few: int) -> tuple[float, float]:
+    """Tell apart what each of many costs and what they cost once in all. cost, few_cost: of each, in a run of so many
+    and in a run of few.
+    """
+    each = (cost * number - few_cost * few) / (number - few)
+    return each, (cost - each) * number
+
+
 def ratio(one: float, other: float) -> float:
     """Return a ratio with three digits; 0 where there is nothing to compare with."""
     return float(f"{one / other:.3g}") if other else 0.0

@@ -46,10 +46,20 @@ def story(request: EngineRequest) -> Iterable[Step]:
     return itertools.cycle(WORDS)
 
 
+class ClockedEngine(ScriptedEngine):
+    """A scripted engine that knows when the running step began, which is when all tokens of it are there."""
+
+    moment = ""
+
+    def _run_tick(self) -> None:
+        ClockedEngine.moment = f" {time.monotonic():.6f}"
+        super()._run_tick()
+
+
 def clock(request: EngineRequest) -> Iterator[Step]:
     """Yield tokens that say when they were made, so that a reader on this machine knows how long each took to come."""
     while True:
-        yield f" {time.monotonic():.6f}"
+        yield ClockedEngine.moment
 
 
 def calls(request: EngineRequest) -> Iterable[Step]:
@@ -62,7 +72,7 @@ SCRIPTS: dict[str, Script] = {"story": story, "clock": clock, "calls": calls}
 
 def engine(tick_seconds: float | None, script: Script = story) -> ScriptedEngine:
     """Return the engine of all measurements without a model. Its tokens are bytes, so its window is long."""
-    return ScriptedEngine(
+    return ClockedEngine(
         script, tick_seconds=tick_seconds, max_num_seqs=MAX_STREAMS, max_model_len=1 << 20, name="starter"
     )
 

@@ -2,6 +2,10 @@
 
 The engine makes a token per response in every turn of the event loop, so a server process is busy all the time and its
 CPU time per event is what one core can do. The client is on another core.
+
+The server's CPU time has more in it than events: the scripted engine is in the process, and each answer begins and ends
+(a create is read, decided on and rendered; a response is closed and kept), of which the raw writer does nothing. Both
+are measured and named apart: the engine alone in this process, beginning and end by answers of two lengths.
 """
 
 from __future__ import annotations
@@ -9,26 +13,27 @@ from __future__ import annotations
 from typing import Any
 
 from . import path, servers
-from .measure import median, progress, ratio, rss_bytes, table
+from .measure import apart, median, progress, ratio, rss_bytes, table
 from .worker import Worker
 
 LEVELS = ((1, 1), (16, 1), (256, 1), (1000, 1), (1, 16))  # connections, and responses on each
 QUICK_LEVELS = ((1, 1), (16, 1), (256, 1), (1, 16))
-TOKENS = 256  # of an answer
+TOKENS, FEW_TOKENS = 256, 64  # of an answer
 
 
 def run(quick: bool, figures: dict[str, Any]) -> None:
     """Run all three parts."""
     repeats = 1 if quick else 3
-    figures["config"] = {"repeats": repeats, "tokens": TOKENS}
+    engine_us = min(path.engine_alone(20_000) for _ in range(3))
+    figures["config"] = {"repeats": repeats, "tokens": TOKENS, "engine_us": engine_us}
     for name, hold in (("sockets", False), ("pressure", True)):
         figures[name] = {}
-        _sockets(figures[name], quick, hold=hold)
+        _sockets(figures[name], quick, engine_us, hold=hold)
     figures["path"] = _path(repeats if quick else 7, 2_000 if quick else 20_000)
     figures["memory"] = _memory(repeats, 300 if quick else 2_000, idle=not quick)
 
 
-def _sockets(figures: dict[str, Any], quick: bool, *, hold: bool) -> None:
+def _sockets(figures: dict[str, Any], quick: bool, engine_us: float, *, hold: bool) -> None:
     """Measure ours and a raw writer of the same frames at the same pace, in turns."""
     levels, repeats = (QUICK_LEVELS, 1) if quick else (LEVELS, 3)
     total = (8 if hold else 2) * 1024 if quick else 16 * 1024  # pressure is seen after some tenths of a second
@@ -41,18 +46,16 @@ def _sockets(figures: dict[str, Any], quick: bool, *, hold: bool) -> None:
             client.do("streams", num_streams=16, rounds=2, tokens=TOKENS, **target)  # to warm up
         for connections, lanes in levels:
             rounds = max(1, total // (connections * lanes * TOKENS))
-            level = {"num_streams": connections, "lanes": lanes, "rounds": rounds, "tokens": TOKENS}
+            level = {"num_streams": connections, "lanes": lanes, "rounds": rounds}
             runs = []
             for repeat in range(repeats):
                 progress(f"{connections} x {lanes}, {repeat + 1} of {repeats}{', under pressure' if hold else ''}")
-                run = client.do("streams", **ours, **level)
+                run = client.do("streams", tokens=TOKENS, **ours, **level)
                 servers.set_pace(floor, connections * lanes / run["tokens_per_second"])
-                runs.append((run, client.do("streams", **raw, **level)))
-            found, least = median([run[0] for run in runs]), median([run[1] for run in runs])
-            spent, floor_us = (one["cpu_us_per_token"]["front_end"] for one in (found, least))
-            found["events_per_second_per_core"] = float(f"{1e6 / spent:.4g}")
-            found["floor_us"], found["front_end_to_floor"] = floor_us, ratio(spent, floor_us)
-            figures[f"{connections} x {lanes}"] = found
+                few = client.do("streams", tokens=FEW_TOKENS, **ours, **level)
+                runs.append((run, few, *(client.do("streams", tokens=n, **raw, **level) for n in (TOKENS, FEW_TOKENS))))
+            found, *others = (median(same) for same in zip(*runs, strict=True))
+            figures[f"{connections} x {lanes}"] = found | _shares(engine_us, found, *others)
     header = (
         "connections x responses", "events/s/core", "server us/event", "raw writer us", "ratio", "client us",
         "events/s", "bytes/event",
@@ -67,6 +70,30 @@ def _sockets(figures: dict[str, Any], quick: bool, *, hold: bool) -> None:
     ]  # fmt: skip
     how = "written less often, as under pressure" if hold else "a write for every step"
     table(f"Session stack on the scripted engine, loopback sockets, {how}", header, rows)
+    _show_shares(figures)
+
+
+def _shares(engine_us: float, *runs: dict[str, Any]) -> dict[str, float]:
+    """Share out the CPU time. runs: ours and ours with few tokens, the raw writer's and that with few tokens."""
+    spent, few_spent, floor_us, few_floor_us = (run["cpu_us_per_token"]["front_end"] for run in runs)
+    event_us, answer_us = apart(spent, few_spent, TOKENS, FEW_TOKENS)
+    floor_event_us, _ = apart(floor_us, few_floor_us, TOKENS, FEW_TOKENS)
+    return {
+        "events_per_second_per_core": float(f"{1e6 / spent:.4g}"),
+        "floor_us": floor_us,
+        "front_end_to_floor": ratio(spent, floor_us),
+        "answer_us": float(f"{answer_us:.4g}"),
+        "event_us": float(f"{event_us - engine_us:.4g}"),
+        "floor_event_us": float(f"{floor_event_us:.4g}"),
+        "event_to_floor": ratio(event_us - engine_us, floor_event_us),
+    }
+
+
+def _show_shares(figures: dict[str, Any]) -> None:
+    header = ("connections x responses", "beginning and end, us/answer", "us/event", "raw writer us", "ratio")
+    names = ("answer_us", "event_us", "floor_event_us", "event_to_floor")
+    rows = [(name, *(found[one] for one in names)) for name, found in figures.items()]
+    table(f"The same without beginnings and ends ({TOKENS} events) and without the engine", header, rows)
 
 
 def _path(repeats: int, num_tokens: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import gc
 import json
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -19,11 +19,13 @@ from tests.support.engines import Engines, started
 from tests.support.long import LONG
 from tests.support.real import RealServer, serving
 from tests.support.store_servers import StoreServers
+from tests.support.tls_context import share_contexts
 from tests.support.workers import SharedEngines, import_tests
 
 # No test is about time: the machine may be busy.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+share_contexts()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -57,11 +59,20 @@ def real(mcp_socket: socket.socket) -> Iterator[RealServer]:
         yield server
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Share the work of a collection of everything among workers."""
-    worker = getattr(session.config, "workerinput", None)
-    if worker is not None and session.config.args == session.config.getini("testpaths"):
-        import_tests(int(worker["workerid"].removeprefix("gw")), worker["workercount"])
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Collect without a look for garbage: nearly all that is made stays, and each look at all of it would be in vain.
+
+    Of a collection of everything, workers share the work.
+    """
+    gc.disable()
+    try:
+        worker = getattr(session.config, "workerinput", None)
+        if worker is not None and session.config.args == session.config.getini("testpaths"):
+            import_tests(int(worker["workerid"].removeprefix("gw")), worker["workercount"])
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -77,7 +88,7 @@ def pytest_collection_finish() -> None:
 
     What is there now stays, so no later garbage collection needs to look at it.
     """
-    if large := {"torch", "transformers", "vllm", "xgrammar"} & sys.modules.keys():
+    if large := {"anthropic", "mcp", "torch", "transformers", "vllm", "xgrammar"} & sys.modules.keys():
         raise pytest.UsageError(f"the collection of tests imports {large}; import it where a test needs it")
     gc.collect()
     gc.freeze()

@@ -8,7 +8,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
@@ -18,6 +18,7 @@ from ..servers import MODEL_NAME, Server
 
 _STAMP = re.compile(rb'"delta":" (\d+\.\d{6})"')
 _LONGEST = 40  # bytes of what _STAMP finds, at most
+_PATIENCE = 0.01  # seconds: half of a step
 
 
 class Listener(Peer):
@@ -29,12 +30,35 @@ class Listener(Peer):
         self._rest = b""
 
     def data_received(self, data: bytes) -> None:
-        now, text, end = time.monotonic(), self._rest + data, 0
+        self.take(time.monotonic(), data)
+
+    def take(self, now: float, data: bytes) -> None:
+        """Take what has come at this moment."""
+        text, end = self._rest + data, 0
         for found in _STAMP.finditer(text):
             self.delays.append(now - float(found[1]))
             end = found.end()
         self._rest = text[max(end, len(text) - _LONGEST) :]
         super().data_received(data)
+
+
+class PatientListener(Listener):
+    """A listener for many sessions that have their tokens in the same moment: it notes when each has come, and looks
+    at them once all are there. Otherwise the work on the first ones would count as a delay of the others.
+    """
+
+    _come: ClassVar[list[tuple[PatientListener, float, bytes]]] = []  # of all sessions
+
+    def data_received(self, data: bytes) -> None:
+        self._come.append((self, time.monotonic(), data))
+        if len(self._come) == 1:
+            asyncio.get_running_loop().call_later(_PATIENCE, self._take_all)
+
+    def _take_all(self) -> None:
+        come = self._come[:]
+        self._come.clear()
+        for listener, now, data in come:
+            listener.take(now, data)
 
 
 def ask(peers: Sequence[Peer], tokens: int, **members: Any) -> None:

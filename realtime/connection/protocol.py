@@ -71,6 +71,7 @@ class Connection:
         self._role = role
         self._control = Outbox(limits.max_unsent_control)
         self._responses = Responses(limits, self._control, native=profile.native)
+        self.newest = self._responses.readers.newest  # to be asked in place of `frames` when only logs have grown
         self._heartbeats = Heartbeats(limits.heartbeat_seconds, wanted=profile.native)
         self._closing: tuple[CloseCode, str] | None = None
         self._catch_up: CatchUp = "events"  # for creates and resumes that do not say it themselves
@@ -249,8 +250,8 @@ class Connection:
     # -- what goes out
 
     def step(self) -> list[bytes] | None:
-        """Drain a step of the one response that is read, if nothing else is to be sent, done or closed, as is nearly
-        always so. None: call `frames` instead.
+        """Drain a step of the one response that is read, if nothing else is to be sent, done or closed. None: call
+        `frames` instead.
         """
         responses, control = self._responses, self._control
         if control.waiting or responses.commands or responses.ending is not None:

@@ -29,12 +29,13 @@ class Reader:
     reader that takes deltas merged. `epoch`: the one that the client knows; None: that of the log's first event.
     """
 
-    __slots__ = ("answers", "catch_up", "epoch", "lane", "position", "processed", "request", "source")
+    __slots__ = ("answers", "catch_up", "epoch", "lane", "log", "position", "processed", "request", "source")
 
     def __init__(self, source: Source, position: int, lane: Lane | None, request: ResponseCreate | None) -> None:
         self.source = source
+        self.log = source.log
         self.position = position
-        self.epoch: str | None = source.log.epoch
+        self.epoch: str | None = self.log.epoch
         self.lane = lane
         self.request = request
         self.processed: int | None = None  # the last event that the client has acknowledged
@@ -49,7 +50,7 @@ class Reader:
 
     def read_merged(self, catch_up: CatchUp, max_events: int) -> tuple[list[bytes], list[bytes]]:
         """Return the next entries as they are in the log, and in the form that is passed on. Raises BelowFloor."""
-        log, first = self.source.log, self.position
+        log, first = self.log, self.position
         if first < log.floor and log.abridged is not None:
             out, self.position = catch_up.take_abridged(log, first)
             return out, out
@@ -103,7 +104,7 @@ class Readers:
     def behind(self) -> bool:
         """Return whether some log has more than was read of it."""
         for reader in self._rotation:  # noqa: SIM110 - on the path of every token
-            if reader.position < reader.source.log.tip:
+            if reader.position < reader.log.tip:
                 return True
         return False
 
@@ -111,7 +112,7 @@ class Readers:
     def may_wait(self) -> bool:
         """Return whether there are only deltas to read that continue one the client already has."""
         for reader in self._rotation:
-            log = reader.source.log
+            log = reader.log
             behind = reader.position < log.tip
             if behind and (reader.catch_up is not None or reader.position <= log.milestone + 1):
                 return False
@@ -154,12 +155,24 @@ class Readers:
     def _look_for_only(self) -> None:
         self._only = self._rotation[0] if len(self._rotation) == 1 else None
 
+    def newest(self) -> bytes | None:
+        """Read the one new event of the only response, if it is a delta, as nearly every time. None: call `read`."""
+        reader = self._only
+        if reader is None:
+            return None
+        log = reader.log
+        entry, following = log.newest_delta, reader.position + 1
+        if entry is None or log.tip != following or reader.catch_up is not None or reader.epoch != log.epoch:
+            return None
+        reader.position = following
+        return entry
+
     def step(self) -> list[bytes] | None:
-        """Read a step of the only response, if it is an ordinary one, as is nearly always so. None: call `read`."""
+        """Read a step of the only response, if it is an ordinary one. None: call `read`."""
         reader = self._only
         if reader is None or reader.catch_up is not None:
             return None
-        log, position = reader.source.log, reader.position
+        log, position = reader.log, reader.position
         tip = log.tip
         if reader.epoch != log.epoch:
             return None
@@ -182,7 +195,7 @@ class Readers:
             for _ in range(len(self._rotation)):
                 reader = self._rotation.pop(0)
                 self._rotation.append(reader)
-                log, catch_up, quantum = reader.source.log, reader.catch_up, _QUANTUM
+                log, catch_up, quantum = reader.log, reader.catch_up, _QUANTUM
                 if reader.epoch != log.epoch:
                     quantum = self._enter_epoch(reader, out)
                 try:
@@ -210,7 +223,7 @@ class Readers:
         """Tell a client the epoch in which its reader reads on. Return how many events the reader may have now: of one
         that is at the start the first alone, since that tells the client of the response.
         """
-        log = reader.source.log
+        log = reader.log
         if not reader.position or reader.position >= log.tip:
             return 1
         out += self._tell_epoch(reader)

@@ -34,7 +34,7 @@ _MAX_URL = 8192  # characters of a URL that is to be fetched
 def check_attachments(items: Sequence[InputItem], settings: ImageSettings, *, sees: bool) -> None:
     """Refuse images and files that can't be served. Raises WireError with the part's path."""
     num_images = 0
-    for path, item, part in parts_of(items):
+    for path, item, part in parts_of(items, (InputFile, InputImage)):
         if isinstance(part, InputFile):
             _check_file(part, settings, path)
         elif isinstance(part, InputImage):
@@ -49,6 +49,8 @@ def check_attachments(items: Sequence[InputItem], settings: ImageSettings, *, se
 
 def replace_images(items: Sequence[InputItem]) -> list[InputItem]:
     """Replace each image by a note, for a model that can't see: it knows that there was one."""
+    if next(parts_of(items, InputImage), None) is None:
+        return list(items)
     replaced: list[InputItem] = []
     for item in items:
         match item:

@@ -112,9 +112,11 @@ def listing_of(items: Sequence[InputItem], label: str) -> McpListTools | None:
 
 def approved_calls(before: Sequence[InputItem], items: Sequence[InputItem]) -> list[McpApprovalRequest]:
     """Return the calls that `items`, which continue `before`, approve and that have not been made yet."""
+    approved = [item for item in items if isinstance(item, McpApprovalResponse) and item.approve]
+    if not approved:
+        return []
     requests = {item.id: item for item in (*before, *items) if isinstance(item, McpApprovalRequest)}
     made = {item.approval_request_id for item in (*before, *items) if isinstance(item, McpCall)}
-    approved = [item for item in items if isinstance(item, McpApprovalResponse) and item.approve]
     wanted = dict.fromkeys(item.approval_request_id for item in approved)
     return [requests[request_id] for request_id in wanted if request_id in requests and request_id not in made]
 

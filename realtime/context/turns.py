@@ -146,9 +146,10 @@ def since_compaction(parent: Turn | None, items: list[InputItem]) -> tuple[list[
 
 
 def _last_compaction(items: list[InputItem]) -> int | None:
-    return next(
-        (index for index in range(len(items) - 1, -1, -1) if isinstance(items[index], ExpandedCompaction)), None
-    )
+    for index in range(len(items) - 1, -1, -1):
+        if isinstance(items[index], ExpandedCompaction):
+            return index
+    return None
 
 
 def _content(item: InputItem) -> tuple[InputItem, ...]:

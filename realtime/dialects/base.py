@@ -115,6 +115,11 @@ class Parser(Protocol):
     def trouble(self) -> Exception | None:
         """Return the first problem in reading the output. Nothing is lost by it: text stays text, at worst raw."""
 
+    def only_text(self, chunk: TokenChunk) -> bool:
+        """Return whether a chunk in the middle of a generation is all text of the answer and nothing is held back: its
+        text is what `feed` would return, and it need not be fed. May be False whenever that is not known.
+        """
+
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """Return the pieces that this chunk completes. Ambiguous text is held back."""
 

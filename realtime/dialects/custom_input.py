@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 import re
 
+from .surrogates import Surrogates
+
 _HEAD = re.compile(r'\s*\{\s*"input"\s*:\s*"')
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
@@ -23,7 +25,7 @@ class InputDecoder:
     def __init__(self) -> None:
         self._raw = ""  # not decoded yet
         self._state = _State.HEAD
-        self._high = ""  # the first half of a surrogate pair
+        self._surrogates = Surrogates()
 
     def feed(self, arguments: str) -> str:
         """Return the text that these characters complete."""
@@ -45,11 +47,11 @@ class InputDecoder:
         while at < len(raw):
             char = raw[at]
             if char == '"':
-                out.append(self._lone())
+                out.append(self._surrogates.lone())
                 self._state = _State.DONE
                 break
             if char != "\\":
-                out.append(self._lone())
+                out.append(self._surrogates.lone())
                 end = at + 1
                 while end < len(raw) and raw[end] not in '"\\':
                     end += 1
@@ -66,21 +68,9 @@ class InputDecoder:
 
     def _unescape(self, escape: str) -> str:
         if escape[0] != "u":
-            return self._lone() + _ESCAPES.get(escape, escape)
+            return self._surrogates.lone() + _ESCAPES.get(escape, escape)
         try:
             code = int(escape[1:], 16)
         except ValueError:
-            return self._lone() + escape
-        if 0xDC00 <= code < 0xE000 and self._high:
-            pair, self._high = self._high + chr(code), ""
-            return pair.encode("utf-16", "surrogatepass").decode("utf-16")
-        lone = self._lone()
-        if 0xD800 <= code < 0xDC00:
-            self._high = chr(code)
-            return lone
-        return lone + ("\ufffd" if 0xDC00 <= code < 0xE000 else chr(code))
-
-    def _lone(self) -> str:
-        """Replace half a surrogate pair that nothing followed: text can't contain it."""
-        high, self._high = self._high, ""
-        return "\ufffd" if high else ""
+            return self._surrogates.lone() + escape
+        return self._surrogates.take(code)

@@ -93,7 +93,7 @@ def attach(part: InputImage, picture: Picture) -> None:
 
 def image_parts(items: Sequence[InputItem]) -> Iterator[tuple[str, InputImage]]:
     """Yield every image in these items, in order, with its path below `input`."""
-    return ((path, part) for path, _, part in parts_of(items) if isinstance(part, InputImage))
+    return ((path, part) for path, _, part in parts_of(items, InputImage))
 
 
 def _salted(digest: str, salt: str) -> str:

@@ -12,10 +12,6 @@ from prometheus_client import Metric
 
 from .instruments import Labels, Tally, gauge
 
-BY = ("prefix", "load")  # why an engine was chosen
-FAILURES = ("unreachable", "broken", "silent", "untrue", "refused", "check")
-PROOFS = ("event", "closed")  # that an abort has ended a generation: its final event, or we closed the connection
-
 
 class EngineView(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one engine: `serving`, `out` (it is tried again) or `unfit` (it answers, but can't serve here)."""
@@ -29,7 +25,11 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FleetMetrics:
-    """The metrics of all remote engines. `views` is set by the owner of the engines."""
+    """The metrics of all remote engines. `views` is set by the owner of the engines.
+
+    `by`: why an engine was chosen: `prefix` or `load`. `kind`: unreachable, broken, silent, untrue, refused or check.
+    `proof`: that an abort has ended a generation: its final `event`, or we `closed` the connection.
+    """
 
     def __init__(self) -> None:
         self.views: Sequence[EngineView] = ()

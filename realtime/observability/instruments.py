@@ -1,16 +1,17 @@
 """Counters and histograms, and their Prometheus text format.
 
 They are written and read on the event loop, so they need no lock. A histogram takes many equal values as one
-observation, because an engine step has many. A series keeps its name and labels as text, so that it is written in a
-fraction of a microsecond, where prometheus-client takes twenty. The tests compare the text with that package's.
+observation, because an engine step has many. A series keeps its name and labels as text from the first time that it
+is written, so that it is written in a fraction of a microsecond, where prometheus-client takes twenty. The tests
+compare the text with that package's.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from itertools import accumulate
+from typing import NamedTuple
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -55,13 +56,13 @@ class Distribution:
         self._text = text
         self._labels = labels
         self._bounds = tuple(map(float, bounds))
-        self._series = {key: self._new_series(key) for key in (begin if labels else [()])}
+        self._series = {key: self._new_series() for key in (begin if labels else [()])}
 
     def observe(self, value: float, *labels: str, times: int = 1) -> None:
         """Count a value that occurred so many times."""
         series = self._series.get(labels)
         if series is None:
-            series = self._series[labels] = self._new_series(labels)
+            series = self._series[labels] = self._new_series()
         series.counts[bisect_left(self._bounds, value)] += times
         series.total += value * times
 
@@ -69,35 +70,40 @@ class Distribution:
         """Change the bounds. If they differ, the counts start again at zero."""
         if tuple(bounds) != self._bounds:
             self._bounds = tuple(map(float, bounds))
-            self._series = {labels: self._new_series(labels) for labels in self._series}
+            self._series = {labels: self._new_series() for labels in self._series}
 
     def lines(self) -> Iterator[str]:
         """Yield the histogram's lines of text."""
         yield _head(self.name, self._text, "histogram")
-        for series in self._series.values():
+        for labels, series in self._series.items():
+            if series.names is None:
+                series.names = self._names(labels)
             counts = list(accumulate(series.counts))
-            names, count_name, sum_name = series.names
-            yield "".join(f"{name} {count}.0\n" for name, count in zip(names, counts, strict=True))
-            yield f"{count_name} {counts[-1]}.0\n{sum_name} {float(series.total)}\n"
+            yield "".join(f"{name} {count}.0\n" for name, count in zip(series.names.buckets, counts, strict=True))
+            yield f"{series.names.of_count} {counts[-1]}.0\n{series.names.of_sum} {float(series.total)}\n"
 
-    def _new_series(self, labels: Labels) -> _Series:
-        return _Series(self.name, self._labels, labels, self._bounds)
+    def _new_series(self) -> _Series:
+        return _Series(len(self._bounds) + 1)
+
+    def _names(self, values: Labels) -> _Names:
+        bounds, labels = [*map(floatToGoString, self._bounds), "+Inf"], self._labels
+        buckets = [f"{self.name}_bucket{_braced((*labels, 'le'), (*values, bound))}" for bound in bounds]
+        return _Names(buckets, *(f"{self.name}_{part}{_braced(labels, values)}" for part in ("count", "sum")))
+
+
+class _Names(NamedTuple):
+    buckets: list[str]
+    of_count: str
+    of_sum: str
 
 
 class _Series:
-    def __init__(self, name: str, labels: Sequence[str], values: Labels, bounds: Sequence[float]) -> None:
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-        self._of = (name, labels, values, bounds)
+    __slots__ = ("counts", "names", "total")
 
-    @cached_property
-    def names(self) -> tuple[list[str], str, str]:
-        """The names of the buckets, of the count and of the sum; made when they are first read."""
-        name, labels, values, bounds = self._of
-        ends = [*map(floatToGoString, bounds), "+Inf"]
-        buckets = [f"{name}_bucket{_braced((*labels, 'le'), (*values, end))}" for end in ends]
-        count_name, sum_name = (f"{name}_{part}{_braced(labels, values)}" for part in ("count", "sum"))
-        return buckets, count_name, sum_name
+    def __init__(self, num_buckets: int) -> None:
+        self.counts = [0] * num_buckets
+        self.total = 0.0
+        self.names: _Names | None = None
 
 
 def gauge(name: str, text: str, values: dict[Labels, float] | float, labels: Sequence[str] = ()) -> Metric:

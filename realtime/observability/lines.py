@@ -17,6 +17,8 @@ continuations = logging.getLogger("realtime.continuations")
 
 def response_over(report: Report, trace: str | None = None) -> None:
     """Log that a response is over. `trace`: its `traceparent`, if it is traced."""
+    if not responses.isEnabledFor(logging.INFO):
+        return
     times, asked = report.times, report.beginning
     members: dict[str, object] = {
         "response_id": asked.response_id,

@@ -68,4 +68,9 @@ class Timeline:
 
     def seconds_in(self, *states: str) -> float:
         """Return the time spent in these states, over all visits."""
-        return sum(stage.seconds for stage in self.stages() if stage.name in states)
+        seconds, state, since = 0.0, "", 0.0
+        for entered, at in self._entered:
+            if state in states:
+                seconds += at - since
+            state, since = entered, at
+        return seconds

@@ -58,6 +58,7 @@ class Answering:
         self._life = life
         self._stopping = stopping
         self._append = shared.append
+        self._straighten = shared.straighten
         self._note = shared.note
         self._past = shared.past
         self._times = shared.watch.times
@@ -255,7 +256,7 @@ class Answering:
         generation = Generation(
             serving, request, parser, self.usage.latest, self._stopping,
             read=self._assembler.feed, keep=self._append, at_safe_point=self.end_if_safe,
-            stops=StopStrings.of(job.request.stop),
+            stops=StopStrings.of(job.request.stop), straighten=self._straighten,
         )  # fmt: skip
         return generation, wishes
 
@@ -266,5 +267,5 @@ class Answering:
 
     def close(self) -> None:
         """Drop the references to the run, which is then freed without the garbage collector."""
-        self.latest, self._append = None, refuse
+        self.latest, self._append, self._straighten = None, refuse, None
         self._past, self._note = None, note_nothing

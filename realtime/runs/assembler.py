@@ -99,6 +99,11 @@ class Assembler:
         return self._open.so_far() if isinstance(self._open, OpenMessage) else None
 
     @property
+    def add_text(self) -> Callable[[str], None] | None:
+        """Return how to add to the text of the open message, whose events are made elsewhere; None: none is open."""
+        return self._open.add_text if isinstance(self._open, OpenMessage) else None
+
+    @property
     def has_call(self) -> bool:
         """Return whether there is a call that the client has to answer, or one that is not complete."""
         return isinstance(self._open, OpenCall) or any(isinstance(item, AnswerableCall) for item in self.output)

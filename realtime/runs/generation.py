@@ -36,6 +36,7 @@ from realtime.wire.requests import ResponseCreate
 from .endings import GIVEN_UP, UNREADABLE, Ended, Failed, failure
 from .serving import Serving
 from .stop_signal import StopSignal
+from .straight_way import StraightWay
 from .usage import Count, Tokens
 
 logger = logging.getLogger("realtime.generation")
@@ -60,13 +61,15 @@ class Generation(Generic[T]):
     parser: None if the text is not wanted. count: updated with every chunk; `num_input` is the caller's. stops: looks
     for the request's stop strings in the parsed output. read: makes of the parser's pieces what is kept; `keep` keeps
     it, together with the chunk; None: it is not from a chunk. Both are called with every chunk. at_safe_point: called
-    after a chunk when a successor waits to take over, unless the chunk is the last one.
+    after a chunk when a successor waits to take over, unless the chunk is the last one. straighten: returns the
+    straight way for more text, if there is one by now.
     """
 
     def __init__(
         self, serving: Serving, request: EngineRequest, parser: Parser | None, count: Count, stopping: StopSignal, *,
         read: Callable[[Sequence[Piece]], Iterable[T]], keep: Callable[[Iterable[T], TokenChunk | None], None],
         at_safe_point: Callable[[], None] = lambda: None, stops: StopStrings | None = None,
+        straighten: Callable[[Parser], StraightWay | None] | None = None,
     ) -> None:  # fmt: skip
         self.ended: FinishReason | Failed | EngineDead | None = None  # how, as far as the engine and we go
         self.abort_ms = 0.0  # how long the engine took to let go, if it was asked to
@@ -82,6 +85,8 @@ class Generation(Generic[T]):
         self._read = read
         self._keep = keep
         self._at_safe_point = at_safe_point
+        self._straighten = straighten if stops is None else None  # stop strings are looked for in all text
+        self._way: StraightWay | None = None
         self._goes_on = False  # it has been submitted before, and had an answer
         self._given = False  # the engine has it
         self._aside = False  # it is being put aside: what the engine says from now on comes again
@@ -127,6 +132,18 @@ class Generation(Generic[T]):
 
     def on_chunk(self, chunk: TokenChunk) -> None:
         """See engine.base.Sink."""
+        way = self._way
+        if way is not None and self.ended is None:
+            try:
+                if way.take(chunk):
+                    return
+            except Exception:
+                self._fail_to_read()
+                return
+        self._take(chunk)
+
+    def _take(self, chunk: TokenChunk) -> None:
+        self._way = None
         if self._aside:
             return
         if not self._flows:
@@ -137,6 +154,9 @@ class Generation(Generic[T]):
         parser, stopping = self._parser, self._stopping
         try:
             if parser is not None and stopping.stop is None and self.ended is None:
+                straighten = self._straighten
+                if straighten is not None and not (chunk.finish is None and parser.only_text(chunk)):
+                    straighten = None
                 pieces = parser.feed(chunk)
                 if self._stops is not None:
                     pieces = self._stops.feed(pieces)
@@ -145,14 +165,20 @@ class Generation(Generic[T]):
                     self._end(FinishReason.STOP)
                 elif stopping.steering and chunk.finish is None:
                     self._at_safe_point()
+                elif straighten is not None:
+                    self._way = straighten(parser)
         except Diverged:
             raise
-        except Exception:  # a bug of ours: this response fails, the others go on
-            logger.exception("assembling failed request_id=%s", self._request.request_id)
-            self._end(UNREADABLE)
+        except Exception:
+            self._fail_to_read()
             return
         if chunk.finish is not None:
             self._end(chunk.finish)
+
+    def _fail_to_read(self) -> None:
+        """End after a bug of ours: this response fails, the others go on."""
+        logger.exception("assembling failed request_id=%s", self._request.request_id)
+        self._end(UNREADABLE)
 
     def _begin_to_flow(self) -> None:
         self._flows = True
@@ -182,7 +208,7 @@ class Generation(Generic[T]):
 
     def put_aside(self) -> None:
         """Have the engine abort it: `result` then raises PutAside, unless a stop was requested."""
-        self._aside = True
+        self._aside, self._way = True, None
         self._stopping.wake()
 
     def resume(self, aside_seconds: float) -> None:
@@ -197,7 +223,7 @@ class Generation(Generic[T]):
         self._report()
 
     def _go_on(self) -> None:
-        self.ended, self._aside, self._given = None, False, False
+        self.ended, self._aside, self._given, self._way = None, False, False, None
         self._goes_on = bool(self._count.token_ids)
         self._flows = self.times.first_at is not None and not self._goes_on
 

@@ -88,7 +88,6 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.ENDING: frozenset({State.OVER}),
     State.OVER: frozenset(),
 }
-_BEFORE_START = frozenset({State.CREATED, State.QUEUED, State.ADMITTED})
 _UNSAFE = frozenset({State.CALLING_TOOLS, State.ENDING, State.OVER})
 
 
@@ -125,5 +124,5 @@ class Life:
         if state not in TRANSITIONS[self.state]:
             raise IllegalTransition(self.state, state)
         self.state = state
-        self._entered(state.value)
+        self._entered(state._value_)  # `value` is Python code
         self.knows_history = self.knows_history or state is State.STARTED

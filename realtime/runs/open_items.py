@@ -76,6 +76,7 @@ class OpenMessage(OpenItem):
         self._phase = phase
         self._texts: list[str] = []
         self._logprobs: list[Any] = []
+        self.add_text = self._texts.append
 
     def begin(self) -> Iterable[e.Event]:
         """See OpenItem."""

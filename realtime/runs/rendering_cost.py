@@ -46,13 +46,22 @@ def cost(request: ResponseCreate, tools: ToolSet, items: list[InputItem], enough
 
 def item_cost(item: InputItem) -> int:
     """Return the cost of one item."""
-    return sum(_costs_of(item))
+    match item:
+        case (
+            Message(content=list() as parts)
+            | FunctionCallOutput(output=list() as parts)
+            | CustomToolCallOutput(output=list() as parts)
+        ):
+            return _ITEM + _PART * len(parts) + sum(map(_size_of, parts))
+        case HarmonyMessage():
+            return _ITEM + len(_encode(item)) + _TOOL * item.num_tools
+        case _:
+            return _ITEM + sum(map(len, texts_of(item)))
 
 
 def _costs(request: ResponseCreate, tools: ToolSet, items: list[InputItem]) -> Iterator[int]:
     yield len(request.instructions or "") + _TOOL * len(tools.tools)
-    for item in items:
-        yield from _costs_of(item)
+    yield from map(item_cost, items)
     for tool in tools.tools:
         yield len(tool.description or "") + len(_encode(tool.parameters))
         if tool.grammar is not None:
@@ -61,21 +70,6 @@ def _costs(request: ResponseCreate, tools: ToolSet, items: list[InputItem]) -> I
         yield len(_encode(value))
     if request.text is not None and isinstance(request.text.format, JsonSchemaFormat):  # some dialects say it
         yield len(_encode(request.text.format))
-
-
-def _costs_of(item: InputItem) -> Iterator[int]:
-    yield _ITEM
-    match item:
-        case (
-            Message(content=list() as parts)
-            | FunctionCallOutput(output=list() as parts)
-            | CustomToolCallOutput(output=list() as parts)
-        ):
-            yield from (_PART + _size_of(part) for part in parts)
-        case HarmonyMessage():
-            yield len(_encode(item)) + _TOOL * item.num_tools
-        case _:
-            yield from map(len, texts_of(item))
 
 
 def _size_of(part: ContentPart) -> int:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from realtime.context.turns import Turn
-from realtime.dialects.base import PromptTooLong, RenderError
+from realtime.dialects.base import Parser, PromptTooLong, RenderError
 from realtime.engine.base import EngineError, TokenChunk
 from realtime.store.base import ResponseStore
 from realtime.store.committed_log import CommittedLog
@@ -43,6 +43,8 @@ from .serving import Serving
 from .shared import Shared
 from .stages import Stages
 from .stop_signal import StopSignal
+from .straight_way import StraightWay
+from .usage import Used
 
 logger = logging.getLogger("realtime.run")
 
@@ -68,6 +70,7 @@ class Run:
         """
         self.job = job
         self.whole_log = log
+        self.response_id = log.response_id
         self.committed = committed
         self.log: Log = log if committed is None else committed  # as its readers see it
         self._journal: ResponseStore | None = journal  # None: it has failed
@@ -89,17 +92,13 @@ class Run:
         """Set the engine and the dialect that it is made with."""
         self.job = job
         self._serving = serving
+        exact = self._past is None and self.committed is None  # what is appended is all that there is to it
         shared = Shared(
             job, serving, self.response, self._life, self.stopping, self._append, self.watch, self.whole_log,
-            self._note, self._past,
+            self._note, self._past, self._straight_way if exact else None,
         )  # fmt: skip
         self.stages = Stages(shared)
         self._usage = self.stages.usage
-
-    @property
-    def response_id(self) -> str:
-        """The id of its response, and of the log."""
-        return self.whole_log.response_id
 
     @property
     def output(self) -> list[OutputItem]:
@@ -133,10 +132,8 @@ class Run:
         return self.stages.answering.num_generated
 
     @property
-    def used(self) -> tuple[int, int, int, int]:
-        """The tokens so far: prompt tokens, how many of them were cached, generated tokens, and those of a prompt being
-        read.
-        """
+    def used(self) -> Used:
+        """The tokens so far."""
         return self.stages.used_until_now
 
     @property
@@ -178,7 +175,9 @@ class Run:
     ) -> None:
         """Append the first events."""
         warnings = list(self.job.warnings) or UNSET
-        created = msgspec.structs.replace(self.response, rate_limits=list(rate_limits) or UNSET)
+        created = self.response
+        if rate_limits:
+            created = msgspec.structs.replace(created, rate_limits=list(rate_limits))
         self._write([events.ResponseCreated(response=created, epoch=epoch, warnings=warnings)])
         if queued:
             self.response.status = "queued"
@@ -296,10 +295,21 @@ class Run:
         if journal is None or not (entries or chunk is not None):
             return
         try:
-            journal.append(self.whole_log.response_id, first, entries, chunk)
+            journal.append(self.response_id, first, entries, chunk)
         except BaseException:
-            self._journal = None
+            self.lose_journal()
             raise
+
+    def lose_journal(self) -> None:
+        """Write no more to the journal: it has failed."""
+        self._journal = None
+
+    def _straight_way(self, parser: Parser) -> StraightWay | None:
+        """Return the way of the chunks that only add to the open message, when the last event was its text."""
+        log, journal, add_text = self.whole_log, self._journal, self.stages.assembler.add_text
+        if journal is None or add_text is None or log.newest_delta is None:
+            return None
+        return StraightWay(self, parser, self.stopping, log, journal, self._usage, add_text, self.audience.watchers)
 
     def _note(self, note: Note) -> None:
         """Write to the journal what is needed to continue."""

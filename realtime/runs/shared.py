@@ -1,10 +1,11 @@
-"""What a run shares with its parts: the job, the engine that serves it, its state, and how events are written."""
+"""The things that a run shares with its parts: the job, the engine, its state, and how events are written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
+from realtime.dialects.base import Parser
 from realtime.engine.base import TokenChunk
 from realtime.observability.observer import Watch
 from realtime.store.event_log import EventLog
@@ -17,6 +18,7 @@ from .life import Life
 from .past import Past
 from .serving import Serving
 from .stop_signal import StopSignal
+from .straight_way import StraightWay
 
 
 class Append(Protocol):
@@ -26,8 +28,10 @@ class Append(Protocol):
 
 
 class Shared(NamedTuple):
-    """What a run shares with its parts. append: takes the new events. watch: gives the trace headers for other servers.
-    log, note: see GoingOn. past: what was made before this process began.
+    """The things that a run shares with its parts.
+
+    append: takes the new events. watch: gives the trace headers for other servers. log, note: see GoingOn. past: what
+    was made before this process began. straighten: see Generation.
     """
 
     job: Job
@@ -40,6 +44,7 @@ class Shared(NamedTuple):
     log: EventLog
     note: Callable[[Note], None]
     past: Past | None
+    straighten: Callable[[Parser], StraightWay | None] | None
 
 
 def refuse(new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:

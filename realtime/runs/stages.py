@@ -33,6 +33,7 @@ from .mcp.stage import McpStage, Unsure
 from .prompts import Prompts
 from .renderer import Renderer
 from .shared import Shared, refuse
+from .usage import Used
 
 
 class Stages:
@@ -90,11 +91,11 @@ class Stages:
         return self.usage.total(self.compactor.tokens, self.answering.num_reasoning, generates=True)
 
     @property
-    def used_until_now(self) -> tuple[int, int, int, int]:
-        """Return the tokens so far; see Run.used. Called often for every running response."""
+    def used_until_now(self) -> Used:
+        """Return the tokens so far. Called often for every running response."""
         usage, compaction, generation = self.usage, self.compactor.tokens, self.answering.latest
         earlier, latest = usage.earlier, usage.latest
-        return (
+        return Used(
             earlier.num_input + latest.num_input + compaction.num_input,
             earlier.num_cached + latest.num_cached + compaction.num_cached,
             earlier.num_output + len(latest.token_ids) + compaction.num_output,

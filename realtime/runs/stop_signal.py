@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from .endings import Ended, Failed, Steered, Stop
 
@@ -17,7 +17,8 @@ class StopSignal:
     def __init__(self) -> None:
         self.stop: Stop | Failed | None = None
         self.steering = False
-        self._woken = asyncio.Event()  # something that the task waits for has happened
+        self._woken = False  # something that the task waits for has happened
+        self._waiter: asyncio.Future[None] | None = None  # that the task awaits
         self._task: asyncio.Task[object] | None = None  # to be interrupted
         self._interrupted = False
 
@@ -42,38 +43,25 @@ class StopSignal:
 
     def wake(self) -> None:
         """Wake the task: what it waits for has happened."""
-        self._woken.set()
+        self._woken = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def wait(self) -> None:
         """Wait for `wake`, or for a request to end."""
-        await self._woken.wait()
-        self._woken.clear()
+        if not self._woken:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        self._woken = False
 
-    @asynccontextmanager
-    async def interrupts(self) -> AsyncIterator[None]:
+    def interrupts(self) -> _Interrupts:
         """Let a request to end interrupt the body: whatever it awaits is cancelled, and Ended is raised. Code that
         waits need not know of stops, and code that cleans up does so as for any cancellation. Raises Ended.
         """
-        self.check()
-        task = asyncio.current_task()
-        assert task is not None
-        self._task, cancelling = task, task.cancelling()
-        try:
-            yield
-            await self._take_interruption()
-        except asyncio.CancelledError:
-            if not self._interrupted:
-                raise
-        except Exception:
-            if not self._interrupted:
-                raise
-            await self._take_interruption()  # and the error is nobody's
-        finally:
-            self._task = None
-        if self._interrupted:
-            if task.uncancel() > cancelling:  # somebody else has cancelled the task as well
-                raise asyncio.CancelledError
-            self.check()
+        return _Interrupts(self)
 
     @contextmanager
     def uninterrupted(self) -> Iterator[None]:
@@ -84,8 +72,36 @@ class StopSignal:
         finally:
             self._task = task
 
-    async def _take_interruption(self) -> None:
-        """Take a cancellation that was requested in the task's own step now, and not later."""
-        if self._interrupted:
-            with suppress(asyncio.CancelledError):
-                await asyncio.sleep(0)
+
+class _Interrupts:
+    """A body that a request to end interrupts. A class, because a generator costs each response twice as much."""
+
+    __slots__ = ("_cancelling", "_signal", "_task")
+
+    def __init__(self, signal: StopSignal) -> None:
+        self._signal = signal
+
+    async def __aenter__(self) -> None:
+        signal = self._signal
+        signal.check()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancelling = task, task.cancelling()
+        signal._task = task
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        signal, task = self._signal, self._task
+        if not signal._interrupted:
+            signal._task = None
+            return
+        try:
+            if error is None or isinstance(error, Exception):  # which is nobody's then
+                with suppress(asyncio.CancelledError):  # it was requested in the task's own step: taken now, not later
+                    await asyncio.sleep(0)
+            elif not isinstance(error, asyncio.CancelledError):
+                return
+        finally:
+            signal._task = None
+        if task.uncancel() > self._cancelling:  # somebody else has cancelled the task as well
+            raise asyncio.CancelledError
+        signal.check()

@@ -6,7 +6,7 @@ Generations update them with every chunk, so the members that are updated then a
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -14,6 +14,20 @@ from msgspec import UNSET
 from realtime.wire.response import CancelReceipt, InputTokensDetails, OutputTokensDetails, Usage
 
 from .endings import Cancelled
+
+
+class Used(NamedTuple):
+    """The tokens that a response has used so far, for the scheduler. `num_reading`: of its prompt, while the engine
+    reads it.
+    """
+
+    num_input: int = 0
+    num_cached: int = 0
+    num_output: int = 0
+    num_reading: int = 0
+
+
+UNUSED = Used()
 
 
 class Tokens(msgspec.Struct):
@@ -60,13 +74,14 @@ class Count:
 
 
 class TokenUsage:
-    """One response's usage. `latest`: the latest generation's count; `earlier`: the sum of those before it."""
+    """One response's usage. `latest`: the latest generation's count; `earlier`: the sum of those before it.
+    `generated`: for each event up to the newest that has come of output, the tokens that a reader of it has had.
+    """
 
     def __init__(self) -> None:
         self.latest = Count()
         self.earlier = Tokens()
-        self._tips = array("q")  # after each chunk: the log's tip ...
-        self._num_output = array("q")  # ... and the tokens generated until then
+        self.generated = array("I")
 
     @property
     def num_output(self) -> int:
@@ -74,9 +89,11 @@ class TokenUsage:
         return self.earlier.num_output + len(self.latest.token_ids)
 
     def mark(self, tip: int) -> None:
-        """Note that generated output has grown the log to `tip`."""
-        self._tips.append(tip)
-        self._num_output.append(self.earlier.num_output + len(self.latest.token_ids))
+        """Note that generated output has grown the log to `tip`. It is delivered with the last of its events."""
+        generated = self.generated
+        if missing := tip - 1 - len(generated):
+            generated.extend([generated[-1] if generated else 0] * missing)
+        generated.append(self.earlier.num_output + len(self.latest.token_ids))
 
     def next_generation(self, num_reasoning: int) -> None:
         """Begin to count another generation. `num_reasoning`: how many tokens of the latest one were reasoning."""
@@ -96,10 +113,10 @@ class TokenUsage:
 
     def receipt(self, cancelled: Cancelled, abort_ms: float) -> CancelReceipt:
         """Return the receipt for a canceller. `abort_ms`: how long the engine took to abort."""
-        index = bisect_right(self._tips, cancelled.delivered or 0)
+        num_events = min(cancelled.delivered or 0, len(self.generated))
         return CancelReceipt(
             tokens_generated=self.num_output,
-            tokens_delivered=self._num_output[index - 1] if index else 0,
+            tokens_delivered=self.generated[num_events - 1] if num_events else 0,
             abort_ms=round(abort_ms, 3),
             through=UNSET if cancelled.cutoff is None else cancelled.cutoff.through,
         )

@@ -13,7 +13,8 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from realtime.observability.cluster_metrics import ClusterMetrics, ClusterView
 from realtime.service.forgetting import Forgetting
@@ -249,7 +250,7 @@ class Cluster:
         record = await self._service.registry.store.get(response_id, 0.0)
         return record is not None and record.continuable
 
-    def _spawn(self, work: Awaitable[None], name: str) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

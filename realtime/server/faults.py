@@ -51,9 +51,9 @@ class FaultyProtocol(FrameProtocol):
 
     def write_text(self, payloads: Iterable[bytes]) -> None:
         for payload in payloads:
-            self._write_one(payload)
+            self.write_one(payload)
 
-    def _write_one(self, payload: bytes) -> None:
+    def write_one(self, payload: bytes) -> None:
         number, self._num_messages = self._num_messages, self._num_messages + 1
         if number == self._faults.hole_after:
             self._shared.hole_until = self.loop.time() + self._faults.hole_seconds

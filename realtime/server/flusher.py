@@ -66,9 +66,13 @@ class Pace:
     def _write(self, due: list[Flusher]) -> None:
         """Flush these. A failure of one affects that one alone."""
         for flusher in due:
-            flusher.scheduled = flusher.urgent = False
+            flusher.scheduled = False
             try:
-                flusher.flush()
+                if flusher.urgent:
+                    flusher.urgent = False
+                    flusher.flush()
+                else:
+                    flusher.flush_growth()
             except Exception as error:
                 assert self._loop is not None
                 self._loop.call_exception_handler({"message": "a door could not write", "exception": error})
@@ -101,7 +105,7 @@ class Pace:
 
 
 def _nothing() -> None:
-    """Write nothing, in place of the `flush` of a door that has stopped."""
+    """Write nothing, in place of the callbacks of a door that has stopped."""
 
 
 class Flusher:
@@ -109,15 +113,21 @@ class Flusher:
     path of every token.
 
     pace: shared by the doors of a loop; None: one of its own that holds nothing. may_wait: says, under pressure,
-    whether everything to write may be held for a moment.
+    whether everything to write may be held for a moment. flush_growth: called in place of `flush` when no `wake_now`
+    has come, so nothing has happened but that logs have grown.
     """
 
-    __slots__ = ("_may_wait", "_pace", "flush", "scheduled", "urgent")
+    __slots__ = ("_may_wait", "_pace", "flush", "flush_growth", "scheduled", "urgent")
 
     def __init__(
-        self, flush: Callable[[], None], pace: Pace | None = None, may_wait: Callable[[], bool] | None = None
+        self,
+        flush: Callable[[], None],
+        pace: Pace | None = None,
+        may_wait: Callable[[], bool] | None = None,
+        flush_growth: Callable[[], None] | None = None,
     ) -> None:
         self.flush = flush
+        self.flush_growth = flush_growth or flush
         self.scheduled = False  # it has its turn in the next pass
         self.urgent = False
         self._pace = pace or Pace(max_hold=0)
@@ -139,7 +149,7 @@ class Flusher:
 
     def stop(self) -> None:
         """Never flush again, and drop the references to the callbacks."""
-        self.flush, self._may_wait = _nothing, None
+        self.flush, self.flush_growth, self._may_wait = _nothing, _nothing, None
 
     def may_wait(self) -> bool:
         """Return, in a pass, whether this one may be held. If so, it can be woken again."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from importlib import metadata
 
 from prometheus_client import Metric
@@ -102,7 +102,7 @@ def _names(profiles: type[Profile]) -> list[str]:
     return [profile.name.lower() for profile in profiles]
 
 
-@functools.cache
+@cache
 def _version(distributions: tuple[str, ...]) -> str:
     for name in distributions:
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -67,8 +67,9 @@ class WebSocketShell:
         self._large_messages = large_messages
         self._identify_key = identify
         self._loop = asyncio.get_running_loop()
-        self._flusher = Flusher(self._flush, pace, self._may_wait)
+        self._flusher = Flusher(self._flush, pace, self._may_wait, self._flush_growth)
         self._wake, self._wake_now = self._flusher.wake, self._flusher.wake_now
+        self._newest = connection.newest
         self._tasks: set[asyncio.Task[None]] = set()  # commands that are being completed
         self._deadline: float | None = None  # that the timer waits for
         self._timer: asyncio.TimerHandle | None = None
@@ -138,6 +139,14 @@ class WebSocketShell:
 
     def _may_wait(self) -> bool:
         return self._connection.may_wait
+
+    def _flush_growth(self) -> None:
+        """Write when only logs have grown: nearly every time by one delta."""
+        sink = self._sink
+        if sink.can_write and (entry := self._newest()) is not None:
+            sink.write_one(entry)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         if not self._sink.can_write:

@@ -27,6 +27,7 @@ IDLE_SECONDS = 10.0
 _TINY = 64  # bytes: a smaller fragment of a message counts as an idle frame
 _SLICE = 4096  # bytes that are parsed in one go: some 700 of the smallest frames
 _header_of_most = struct.Struct("!BBH").pack  # 126 bytes to 64 KiB
+_NUM_HEADERS = 1024  # that are at hand: of payloads of fewer bytes
 _OPEN = State.OPEN
 CLOSE_SECONDS = 10.0  # for the peer to take what was sent before a close; then the connection is aborted
 
@@ -40,6 +41,9 @@ class FrameSink(Protocol):
     @property
     def can_write(self) -> bool:
         """Return whether the socket is open and the transport's buffer is below its high-water mark."""
+
+    def write_one(self, payload: bytes) -> None:
+        """Send a payload as one text message."""
 
     def write_text(self, payloads: Sequence[bytes]) -> None:
         """Send each payload as one text message, all in one write."""
@@ -57,6 +61,8 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     on_writable: Callable[[], None] | None = None
     on_too_big: Callable[[], bytes] | None = None
     is_full = False  # the transport's buffer is above its high-water mark
+    can_write = False  # see FrameSink; a member, since it is asked for every token: `_note_state` keeps it
+    _headers: tuple[bytes, ...] = ()  # of payloads of 0, 1, 2, ... bytes; none when messages are compressed
     num_bytes_left: int | None = None  # that may come before the connection is cut; None: as many as there are
     _last_pong = b""  # owed to a peer that does not read
     _abort_timer: TimerHandle | None = None
@@ -68,6 +74,10 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         super().__init__(*arguments, **named)
         self.queue = MessageQueue()  # type: ignore[assignment] # it is used for no more than that has
 
+    def _note_state(self) -> None:
+        """Note whether the socket takes anything. Called after all that may change it."""
+        self.can_write = not self.is_full and self.conn.state is _OPEN and not self.transport.is_closing()
+
     async def run_asgi(self) -> None:
         self.scope["extensions"][EXTENSION] = {"sink": self}
         await super().run_asgi()
@@ -75,7 +85,9 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
+        self._note_state()
         if message["type"] == "websocket.accept":
+            self._headers = () if self.conn.extensions else HEADERS
             self._forget_handshake()
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True  # refused, and answered: uvicorn would log that as an error of ours
@@ -98,21 +110,29 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         super().connection_lost(exc)
+        self.can_write = False
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._note_state()
 
     def _peer_is_gone(self) -> None:
         """Tell the application now; `connection_lost` may come much later."""
         self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
 
     def eof_received(self) -> None:
+        self.can_write = False  # the transport closes itself
         self._peer_is_gone()
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
+        self._note_state()
         self._peer_is_gone()
 
     def data_received(self, data: bytes) -> None:
         if self.handshake_initiated:
             self._parse(data)
+            self._note_state()
             return
         try:
             super().data_received(data)
@@ -153,6 +173,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         if self._unparsed and not self.read_paused:
             data, self._unparsed = self._unparsed, b""
             self._parse(data)
+            self._note_state()
         return message
 
     def _count_idle(self) -> None:
@@ -232,10 +253,14 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self.read_paused = True
             self.transport.pause_reading()
 
-    @property
-    def can_write(self) -> bool:
+    def write_one(self, payload: bytes) -> None:
         """See FrameSink."""
-        return not self.is_full and self.conn.state is _OPEN and not self.transport.is_closing()
+        try:
+            header = self._headers[len(payload)]
+        except IndexError:
+            self.write_text((payload,))
+            return
+        self.transport.write(header + payload)
 
     def write_text(self, payloads: Sequence[bytes]) -> None:
         """See FrameSink."""
@@ -243,12 +268,6 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             for payload in payloads:
                 self.conn.send_text(payload)
             self.transport.write(b"".join(self.conn.data_to_send()))
-            return
-        if len(payloads) == 1:  # of one response, as nearly always
-            (payload,) = payloads
-            size = len(payload)
-            header = _header_of_most(0x81, 126, size) if 126 <= size < 65536 else _header(size)
-            self.transport.write(header + payload)
             return
         out: list[bytes] = []
         for payload in payloads:
@@ -262,16 +281,19 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
+        self._note_state()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     def pause_writing(self) -> None:
         super().pause_writing()
         self.is_full = True
+        self.can_write = False
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self.is_full = False
+        self._note_state()
         if self._last_pong and not self.transport.is_closing():
             self.transport.write(self._last_pong)
         self._last_pong = b""
@@ -286,3 +308,6 @@ def _header(length: int) -> bytes:
     if length < 65536:
         return _header_of_most(0x81, 126, length)
     return struct.pack("!BBQ", 0x81, 127, length)
+
+
+HEADERS = tuple(map(_header, range(_NUM_HEADERS)))

@@ -13,6 +13,7 @@ from realtime.runs.audience import CallLater, Timer
 from realtime.runs.endings import WAITED_TOO_LONG
 from realtime.runs.job import Job
 from realtime.runs.run import Run
+from realtime.runs.usage import Used
 from realtime.settings.fields import ResponseSettings, SchedulingSettings
 from realtime.settings.tenants import UNLIMITED, TenantLimits
 from realtime.wire.errors import WireError
@@ -20,7 +21,7 @@ from realtime.wire.events import QueuePlace
 from realtime.wire.response import RateLimit
 
 from .permits import queue_place, rate_limits, take_permit
-from .scheduler import LOOK_SECONDS, AsideRules, Prices, Scheduler, Used
+from .scheduler import LOOK_SECONDS, AsideRules, Prices, Scheduler
 from .tenant_share import TenantShare, everything
 from .timers import call_later
 
@@ -114,7 +115,7 @@ class Queue:
 
     def _used(self, response_id: str) -> Used | None:
         run = self._running.get(response_id)
-        return Used(*run.used) if run is not None else None
+        return run.used if run is not None else None
 
     def _may_put_aside(self, response_id: str) -> bool:
         run = self._running.get(response_id)

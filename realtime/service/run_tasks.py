@@ -13,6 +13,7 @@ from realtime.runs.job import Job
 from realtime.runs.past import Past
 from realtime.runs.run import Ready, Run
 from realtime.runs.serving import Serving
+from realtime.runs.usage import UNUSED
 from realtime.settings.fields import ResponseSettings
 from realtime.store.base import Stores
 from realtime.store.event_log import EventLog
@@ -22,7 +23,6 @@ from realtime.wire.ids import new_id
 from .delivery import Delivery
 from .queue import Queue
 from .registry import Registry
-from .scheduler import Used
 from .sweeper import Sweeper
 
 logger = logging.getLogger("realtime.service")
@@ -61,7 +61,7 @@ class RunTasks:
             place, rate_limits = self._queue.place(job.response_id), self._queue.rate_limits(job.tenant)
             task = run.start(admitted=admitted, place=place, rate_limits=rate_limits)
         except BaseException:
-            self._queue.give_back(job.response_id, Used())
+            self._queue.give_back(job.response_id, UNUSED)
             self._stores.responses.delete(job.response_id)
             raise
         self._enter(run, task)
@@ -76,7 +76,7 @@ class RunTasks:
             self._registry.place_again(run, past.head.begun_at)
             self._enter(run, run.start(admitted=admitted))
         except BaseException:
-            self._queue.give_back(job.response_id, Used())
+            self._queue.give_back(job.response_id, UNUSED)
             raise
         return run
 
@@ -110,7 +110,7 @@ class RunTasks:
             self._keep(run)
         except Exception:  # a store that can't write: it costs this response, and nobody else their turn
             logger.exception("response not kept response_id=%s", run.response_id)
-        self._queue.give_back(run.response_id, Used(*run.used))
+        self._queue.give_back(run.response_id, run.used)
 
     def _keep(self, run: Run) -> None:
         """Store a response that is over. One that is not stored has no claim either."""
@@ -166,7 +166,7 @@ class RunTasks:
         if self._registry.running.pop(run.response_id, None) is not None:
             if run.job.conversation is not None:
                 run.job.conversation.num_users -= 1
-            self._queue.give_back(run.response_id, Used(*run.used))
+            self._queue.give_back(run.response_id, run.used)
 
     def leave(self) -> None:
         """Have `end` leave the runs that the next process can continue to it, without a terminal event."""

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from realtime.engine.base import Capacity
 from realtime.runs.job import ServiceClass
+from realtime.runs.usage import UNUSED, Used
 from realtime.settings.tenants import UNLIMITED, TenantLimits
 from realtime.store.cluster.membership import TenantPlaces, tenant_digest
 
@@ -33,7 +34,7 @@ from .scheduling.put_aside import AsideRules, PutAside
 from .scheduling.refusals import Full, GroupFull, RateLimited, TenantFull
 from .scheduling.room import Holding
 from .scheduling.running import Running
-from .scheduling.tickets import Ticket, Used
+from .scheduling.tickets import Ticket
 from .scheduling.turns import Turns
 from .scheduling.waiting import Waiting
 from .tenant_share import TenantShare, everything
@@ -136,22 +137,24 @@ class Scheduler:
 
     def finish(self, response_id: str, now: float, used: Used | None = None) -> list[str]:
         """Note that a response is over, or gave up waiting. Return the ids that may run now. `used`: by it, in all."""
-        self._settle(now)
+        self._now = now
         self._waiting.remove(response_id)
+        if self._waiting:  # else nothing is decided, and the next decision charges what was used until then
+            self._running.settle(now)
         over, seconds = self._running.remove(response_id), 0.0
         if over is not None:
             seconds = over.seconds(now)
         elif (over := self._aside.take(response_id, now)) is not None:
             seconds = over.ran
         if over is not None:
-            self._accounts.pay(over, used or over.used or Used(), now)
+            self._accounts.pay(over, used or over.used or UNUSED, now)
             self._accounts.close(over, seconds, self._limits.capacity.kv_tokens)
         self._groups.leave(response_id)
         return self._fill(now)
 
     def to_put_aside(self, now: float) -> list[str]:
         """Name the responses to put aside for interactive ones. `was_put_aside` or `finish` follows for each."""
-        num_waiting = self._waiting.num_by[ServiceClass.INTERACTIVE]
+        num_waiting = self._waiting.num_by.get(ServiceClass.INTERACTIVE, 0)
         return [one.ticket.response_id for one in self._making_room.choose(self._running, num_waiting, now)]
 
     def was_put_aside(self, response_id: str, now: float) -> list[str]:
@@ -227,7 +230,9 @@ class Scheduler:
     # -- how
 
     def _fill(self, now: float) -> list[str]:
-        admitted = []
+        admitted: list[str] = []
+        if not self._waiting:  # nothing is to be decided, so what runs needs no look
+            return admitted
         while (chosen := self._turns.next(self._running.occupancy(now), now)) is not None:
             self._admit(chosen, now)
             admitted.append(chosen.response_id)

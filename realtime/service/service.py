@@ -19,8 +19,9 @@ from realtime.engine.supervisor import SupervisedEngine
 from realtime.observability.observer import Observer
 from realtime.observability.origin import NOWHERE, Origin
 from realtime.runs.audience import Wake
+from realtime.runs.cutoff import Cutoff
 from realtime.runs.image_loader import ImageLoader
-from realtime.runs.mcp.session import load as load_mcp
+from realtime.runs.mcp.library import load as load_mcp
 from realtime.runs.run import Run
 from realtime.runs.work_pool import WorkPool
 from realtime.settings.fields import ImageSettings, McpSettings, ResponseSettings, SchedulingSettings
@@ -169,15 +170,17 @@ class Service:
         """
         principal.check_owner()
         asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata), here, asker)
-        async with self._patience.bound():
-            try:
-                return await self._creation.create(asked, parent)
-            except (HeldElsewhere, TriedElsewhere, WireError) as error:
-                is_last = here and not (isinstance(error, HeldElsewhere) and error.tried_here)
-                node = None if is_last else self.directory.node_for(error, request.conversation_id)
-                if node is None:
-                    raise
-            return await self.directory.create(principal, asked, node)
+        return await self._patience.bounded(self._create_anywhere(principal, asked, parent))
+
+    async def _create_anywhere(self, principal: Principal, asked: Asked, parent: Turn | None) -> Source:
+        try:
+            return await self._creation.create(asked, parent)
+        except (HeldElsewhere, TriedElsewhere, WireError) as error:
+            is_last = asked.here and not (isinstance(error, HeldElsewhere) and error.tried_here)
+            node = None if is_last else self.directory.node_for(error, asked.request.conversation_id)
+            if node is None:
+                raise
+        return await self.directory.create(principal, asked, node)
 
     async def resume(
         self, principal: Principal, response_id: str, starting_after: int, epoch: str | None, *,
@@ -212,18 +215,26 @@ class Service:
         its user saw or heard; later ones are not remembered. For a cancel only.
         """
         principal.check_controls(response_id)
-        cutoff = None
-        async with self._patience.bound():
-            remote = await self.directory.stop(principal, response_id, how, delivered, through)
-            if remote is not None:
-                return remote
-            run = await self.registry.find_running(principal.tenant, response_id, time.time())
-            if through is not None:
-                cutoff = await self._truncations.find(principal.tenant, run, Through(through))
-        if run.over:
+        looking = self._find_to_stop(principal, response_id, how, delivered, through)
+        found, cutoff = await self._patience.bounded(looking)
+        if isinstance(found, Remote):
+            return found
+        if found.over:
             raise already_over(response_id)
-        run.stop(how, delivered, cutoff)
-        return run
+        found.stop(how, delivered, cutoff)
+        return found
+
+    async def _find_to_stop(
+        self, principal: Principal, response_id: str, how: StopKind, delivered: int | None, through: int | None
+    ) -> tuple[Run | Remote, Cutoff | None]:
+        """Find a response that runs here, with the place of a cut in it; one that runs elsewhere is stopped there."""
+        remote = await self.directory.stop(principal, response_id, how, delivered, through)
+        if remote is not None:
+            return remote, None
+        run = await self.registry.find_running(principal.tenant, response_id, time.time())
+        if through is None:
+            return run, None
+        return run, await self._truncations.find(principal.tenant, run, Through(through))
 
     async def truncate(
         self, principal: Principal, response_id: str, place: Place, *, delivered: int | None = None, here: bool = False

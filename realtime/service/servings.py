@@ -44,14 +44,20 @@ class Servings:
         self._prompt_read = prompt_read
         self._was_put_aside = was_put_aside
         self._making = threading.Lock()
+        self._served: tuple[Loaded, Serving] | None = None  # the newest
 
     def now(self) -> Serving:
         """Return the current engine and dialect. Raises WireError while no engine serves."""
         trouble = self._trouble()
         if trouble is not None:
             raise WireError(ErrorCode.ENGINE_UNAVAILABLE, trouble, retry_after=_RETRY_SECONDS)
-        loaded = self._engine.loaded
+        loaded, served = self._engine.loaded, self._served
         assert loaded is not None, "an engine that serves has loaded its model"
+        if served is None or served[0] is not loaded:
+            served = self._served = loaded, self._serve(loaded)
+        return served[1]
+
+    def _serve(self, loaded: Loaded) -> Serving:
         with self._making:
             if self.dialect is None:
                 self.dialect = self._make_dialect(loaded)

@@ -34,6 +34,10 @@ RETRY_SECONDS = 5.0  # that who was refused is to wait
 class ResponseStore(Protocol):
     """Responses by id: the journals of running ones, the records of finished ones."""
 
+    @property
+    def has_journals(self) -> bool:
+        """Return whether anything is kept of what is appended: else an event need not be."""
+
     def open(self, head: Head) -> None:
         """Begin the journal of a response."""
 

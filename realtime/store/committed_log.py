@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from .abridged import Abridged
 from .event_log import EventLog
@@ -17,6 +18,7 @@ class CommittedLog:
     """
 
     __slots__ = ("_collecting", "_log", "_marks", "tip")
+    newest_delta: ClassVar[None] = None
 
     def __init__(self, log: EventLog, collecting: Callable[[], int]) -> None:
         """collecting: returns the number of the batch that is being collected. What the log has already is

@@ -82,7 +82,7 @@ class CopiedLog(EventLog):
         if error.response_id is None:
             error.response_id = self.response_id
         self.failure = error
-        self.floor, self.abridged = self.tip + 1, None
+        self.floor, self.abridged, self.newest_delta = self.tip + 1, None, None
 
     def read(self, start: int, max_events: int) -> list[bytes]:
         """See EventLog."""
@@ -101,10 +101,12 @@ class CopiedLog(EventLog):
         kind = type_of(entry)
         kept: Entry = entry
         if kind not in _DELTAS:
-            self.milestone = self.tip
+            self.milestone, self.newest_delta = self.tip, None
             self.sealed = kind in _TERMINALS
             if len(entry) >= _LONG and b'"response":' in entry[:256]:
                 kept = self._shared.share(entry, _decode_shown(entry).response)
+        else:
+            self.newest_delta = entry
         self._entries.append(kept)
         self._num_bytes += own_bytes(kept)
         self.tip += 1

@@ -14,7 +14,7 @@ import msgspec
 
 from realtime.wire.codec import encode, encode_into, escape_line_ends
 from realtime.wire.errors import WireError
-from realtime.wire.events import DELTAS, TERMINALS, Event
+from realtime.wire.events import DELTAS, TERMINALS, Delta, Event, OutputTextDelta
 from realtime.wire.grammar import Grammar
 
 from .abridged import Abridged
@@ -55,6 +55,10 @@ class Log(Protocol):
     def sealed(self) -> bool: ...
     @property
     def milestone(self) -> int: ...
+    @property
+    def newest_delta(self) -> bytes | None:
+        """The newest entry, if it is a delta and at hand; None: call `read`."""
+
     @property
     def abridged(self) -> Abridged | None:
         """The entries below the floor, from number 0 on; None: nothing is known of them, or there are none."""
@@ -97,6 +101,7 @@ class StoredLog(msgspec.Struct, frozen=True):
     sealed: bool = True
     restarted_at: int | None = None
     earlier: Mapping[str, int] = {}
+    newest_delta: ClassVar[None] = None
     comes_again: ClassVar[bool] = False
     left: ClassVar[bool] = False
 
@@ -133,8 +138,9 @@ class EventLog:
     """
 
     __slots__ = (
-        "_entries", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "_shared", "abridged", "comes_again",
-        "earlier", "epoch", "floor", "left", "milestone", "response_id", "restarted_at", "sealed", "stream_id", "tip",
+        "_delta", "_entries", "_form", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "_shared", "abridged",
+        "comes_again", "earlier", "epoch", "floor", "left", "milestone", "newest_delta", "response_id", "restarted_at",
+        "sealed", "stream_id", "tip",
     )  # fmt: skip
 
     def __init__(
@@ -147,7 +153,10 @@ class EventLog:
         self.sealed = False
         self.milestone = -1
         self.abridged: Abridged | None = None
+        self.newest_delta: bytes | None = None
         self._entries: list[Entry] = []
+        self._delta: Event | None = None  # the last event, if it is one
+        self._form: bytes | None = None  # of which `extend` makes entries, once it was called after this event
         self._shared = SharedTexts()
         self._num_bytes = 0
         self._max_bytes = max_bytes
@@ -180,7 +189,28 @@ class EventLog:
         if not entry.isascii():
             entry = escape_line_ends(entry)
         self._grammar.accept(event)
+        self._delta, self._form = event, None
         self._entries.append(entry)
+        self.newest_delta = entry
+        self.tip = number + 1
+        self._num_bytes = num_bytes = self._num_bytes + len(entry)
+        if num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
+            self._trim()
+        return entry
+
+    def extend(self, text: str) -> bytes:
+        """Append the last event, a delta, once more with this text, as `append` would: the same bytes, and as legal as
+        before. Only text and number are encoded. Raises ValueError when the last event is not a delta.
+        """
+        form = self._form
+        if form is None:
+            form = self._form = _form_of(self._delta)
+        number = self.tip
+        entry = form % (encode(text), number)
+        if not text.isascii():
+            entry = escape_line_ends(entry)
+        self._entries.append(entry)
+        self.newest_delta = entry
         self.tip = number + 1
         self._num_bytes = num_bytes = self._num_bytes + len(entry)
         if num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
@@ -233,6 +263,7 @@ class EventLog:
         if type(event) not in _DELTAS:  # nearly every event is one
             self.sealed = event.done
             self.milestone = event.sequence_number
+        self._delta = self._form = self.newest_delta = None
         kept: Entry = entry
         size = len(entry)
         if size >= _LONG:
@@ -271,3 +302,18 @@ class EventLog:
         del self._entries[:drop]
         self.floor += drop
         self._num_bytes = num_bytes
+
+
+def _form_of(event: Event | None) -> bytes:
+    """Return a delta as a form with places for its number and for its text. It was stamped."""
+    if not isinstance(event, Delta):
+        raise ValueError("the last event is not a delta")
+    event = msgspec.structs.replace(event, sequence_number=0, delta="")
+    if isinstance(event, OutputTextDelta):
+        event.logprobs = []
+    entry = escape_line_ends(encode(event)).replace(b"%", b"%%")
+    head, text, rest = entry.partition(b'"delta":""')  # in a string the quotes would be escaped
+    middle, number, tail = rest.partition(b'"sequence_number":0')
+    assert text
+    assert number
+    return b'%b"delta":%%b%b"sequence_number":%%d%b' % (head, middle, tail)

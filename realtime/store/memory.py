@@ -47,6 +47,8 @@ class _Kept(msgspec.Struct):
 class MemoryResponses:
     """A `ResponseStore` of the most recent records, at most `max_bytes` of them; the oldest go first."""
 
+    has_journals = False
+
     def __init__(self, *, max_bytes: int, on_gone: Callable[[str], None] = lambda response_id: None) -> None:
         """`on_gone` is called with the id of each record that is no longer kept."""
         self._max_bytes = max_bytes

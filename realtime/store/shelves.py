@@ -8,9 +8,12 @@ away later, many at once.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 MAX_LOOKED_AT = 1000  # for one page
 _MIN_STRUCK = 64  # that have left a shelf, before they are cleared away
@@ -33,6 +36,17 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     def holds(self, place: Place) -> bool:
         """Return whether a place is after `after`."""
         return self.after is None or (place < self.after if self.newest_first else place > self.after)
+
+    def page(self, found: Mapping[Place, T], looked_until: Place | None) -> tuple[list[T], Place | None]:
+        """Return the page of these entries, and the place after which the next one begins. `looked_until`: the last
+        place that was looked at, if there may be more after it.
+        """
+        places, more = sorted(found, reverse=self.newest_first), looked_until
+        if looked_until is not None:
+            places = [one for one in places if (one >= looked_until if self.newest_first else one <= looked_until)]
+        if len(places) > self.limit:
+            places, more = places[: self.limit], places[self.limit - 1]
+        return [found[place] for place in places], more
 
 
 class _Shelf:

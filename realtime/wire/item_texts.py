@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from . import data_urls
 from .harmony import HarmonyMessage
@@ -29,6 +30,8 @@ from .items import (
     ShellCallOutput,
     UpdateFile,
 )
+
+P = TypeVar("P", bound=ContentPart)
 
 
 def part_text(part: ContentPart) -> str | None:
@@ -109,8 +112,8 @@ def _texts(content: str | list[ContentPart]) -> Iterator[str]:
         yield from (text for part in content if (text := part_text(part)) is not None)
 
 
-def parts_of(items: Iterable[InputItem]) -> Iterator[tuple[str, InputItem, ContentPart]]:
-    """Yield every part of messages and of tools' outputs that have parts: its path, its item, itself."""
+def parts_of(items: Iterable[InputItem], kinds: type[P] | tuple[type[P], ...]) -> Iterator[tuple[str, InputItem, P]]:
+    """Yield every part of these kinds in messages and in tools' outputs that have parts: its path, its item, itself."""
     for index, item in enumerate(items):
         match item:
             case Message(content=list() as parts):
@@ -120,4 +123,5 @@ def parts_of(items: Iterable[InputItem]) -> Iterator[tuple[str, InputItem, Conte
             case _:
                 continue
         for place, part in enumerate(parts):
-            yield f"input[{index}].{member}[{place}]", item, part
+            if isinstance(part, kinds):
+                yield f"input[{index}].{member}[{place}]", item, part

@@ -38,6 +38,11 @@ class IncompleteDetails(msgspec.Struct):
     reason: str
 
 
+def is_stopped(details: IncompleteDetails | None) -> bool:
+    """Return whether a client stopped the response, for which other APIs than this one have no word."""
+    return details is not None and details.reason != "max_output_tokens"
+
+
 class ResponseError(msgspec.Struct):
     """The reason why a response failed. `code` is from OpenAI's list where that has one, else from our registry."""
 

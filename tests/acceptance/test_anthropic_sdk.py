@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anthropic
 import pytest
-from anthropic.types import Message
 
 from tests.support.real import RealServer
+
+if TYPE_CHECKING:  # its import takes seconds, which one worker shall pay, not each that collects
+    import anthropic
+    from anthropic.types import Message
 
 pytestmark = pytest.mark.vllm
 
@@ -24,6 +26,8 @@ TOOL: Any = {
 
 @pytest.fixture
 def client(real: RealServer) -> Iterator[anthropic.Anthropic]:
+    import anthropic
+
     base_url = real.base_url.removesuffix("/v1")
     with anthropic.Anthropic(base_url=base_url, api_key="unused", max_retries=0) as client:
         yield client
@@ -31,6 +35,8 @@ def client(real: RealServer) -> Iterator[anthropic.Anthropic]:
 
 def valid(message: Message) -> Message:
     """The same, if the SDK's own types take it strictly."""
+    from anthropic.types import Message
+
     Message.model_validate(message.to_dict(), strict=True)
     return message
 
@@ -72,6 +78,8 @@ def test_a_tool_loop(client: anthropic.Anthropic) -> None:
 
 
 def test_errors_are_those_that_the_sdk_has_classes_for(client: anthropic.Anthropic) -> None:
+    import anthropic
+
     with pytest.raises(anthropic.NotFoundError) as missing:
         client.messages.create(model="claude", max_tokens=9, messages=COUNT)
     assert missing.value.request_id is not None

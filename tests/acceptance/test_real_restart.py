@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.cut_answers import Answers, House, check_order, deltas, held, house, outcome, whole_again
 from tests.support.gpt_oss import model_folder
+from tests.support.leftovers import files_in, semaphores_of
 from tests.support.long import LONG
 from tests.support.real import RealServer
 from tests.support.server import Client, dial
@@ -87,10 +88,13 @@ def check(name: str, answers: Answers, whole: Answers) -> int:
     return attempts
 
 
-async def test_answers_outlive_their_engine_and_then_their_server(real: RealServer, tmp_path: Path) -> None:
+async def test_answers_outlive_their_engine_and_then_their_server(
+    real: RealServer, folder: Path, tmp_path: Path
+) -> None:
+    """And of what is killed nothing is left after the next start."""
     async with dial(real.url, native=True) as client:
         whole = await uncut(client, FEW)
-    async with house(tmp_path / "store.db") as here:
+    async with house(tmp_path / "store.db", TMPDIR=str(folder)) as here:
         answers = Answers(here.client)
         await answers.ask(FEW)
         await answers.until(lambda: answers.num_running == len(FEW))
@@ -98,6 +102,8 @@ async def test_answers_outlive_their_engine_and_then_their_server(real: RealServ
         await here.until_restarted()
         had = answers.num_events
         await answers.until(lambda: answers.num_events > had + 40)
+        killed = files_in(folder)
+        assert killed
         await here.kill(answers)
         cut = answers.running
         seen = {name: list(answers.events[name]) for name in cut}
@@ -107,6 +113,11 @@ async def test_answers_outlive_their_engine_and_then_their_server(real: RealServ
             again = await whole_again(here.client, seen[name][0]["response_id"])
             assert again == answers.events[name]
             assert again[: len(seen[name])] == seen[name]
+        assert [name for name in files_in(folder) if name in killed] == [], "the next start removes them"
+        assert semaphores_of(killed) == []
+        here.process.interrupt()
+        assert await here.process.end() == 0
+    assert files_in(folder) == []
 
 
 async def cut_once(here: House, how: str, asked: Asked, whole: Answers, rng: random.Random) -> tuple[int, list[str]]:

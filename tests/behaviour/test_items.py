@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,15 @@ def output_of(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def sdk_takes(events: list[dict[str, Any]]) -> None:
     """Every event is what the SDK expects, strictly."""
+    for event in events:
+        _sdk_event().validate_json(json.dumps(event), strict=True)
+
+
+@cache
+def _sdk_event() -> TypeAdapter[Any]:
     from openai.types.responses import ResponsesServerEvent  # half a second
 
-    adapter: TypeAdapter[Any] = TypeAdapter(ResponsesServerEvent)
-    for event in events:
-        adapter.validate_json(json.dumps(event), strict=True)
+    return TypeAdapter(ResponsesServerEvent)
 
 
 SHELL_OUTPUT = [{"stdout": "a.txt", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]

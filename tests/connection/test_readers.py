@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from realtime.connection.commands import Leave
 from realtime.connection.readers import Reader, Readers
+from realtime.store.copied_log import CopiedLog, State
+from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import ResponseCancel
 from tests.connection.playbook import Desk, create_in, numbers
 from tests.support.responses import Answer
@@ -47,6 +53,47 @@ def test_one_pull_takes_about_as_much_as_it_may() -> None:
     for lane in "ab":
         desk.start(lane).say(*["x"] * 100)
     assert len(set(responses(desk.pull(max_bytes=1)))) == 1, "also in the middle of a round"
+
+
+def test_the_newest_event_is_taken_if_it_is_the_one_that_is_missing_and_a_delta() -> None:
+    desk = Desk()
+    answer = desk.start("a")
+    assert desk.connection.newest() is None, "there are others before it"
+    desk.pull()
+    assert desk.connection.newest() is None, "nothing is new"
+    answer.say("x")
+    assert desk.connection.newest() is None, "the item and the part are new as well"
+    desk.pull()
+    answer.say("y")
+    assert desk.connection.newest() == answer.written[-1]
+    assert desk.connection.newest() is None
+    answer.say("y", "z")
+    assert desk.connection.newest() is None
+    assert [json.loads(entry)["delta"] for entry in desk.connection.frames(PULL)] == ["y", "z"]
+    other = desk.start("b")
+    desk.pull()
+    answer.say("x")
+    assert desk.connection.newest() is None, "two are read"
+    desk.pull()
+    other.finish()
+    desk.pull()
+    answer.say("y")
+    assert desk.connection.newest() == answer.written[-1]
+    answer.finish()
+    assert desk.connection.newest() is None, "an end leads to more than a write"
+
+
+def test_a_log_of_another_epoch_or_that_has_failed_is_not_stepped_through() -> None:
+    log = CopiedLog("resp_0", State("e", 0), max_bytes=1 << 20, max_entries=9)
+    answer = Answer().say("a", "b")
+    log.take(0, answer.written)
+    source: Any = SimpleNamespace(log=log, response_id="resp_0")
+    readers = Readers()
+    readers.add(Reader(source, log.tip - 1, None, None))
+    log.go_on(State("another", log.tip))
+    assert readers.newest() is None, "the client does not know the epoch"
+    log.fail(WireError(ErrorCode.SERVER_ERROR, "gone"))
+    assert readers.newest() is None
 
 
 def test_a_step_is_of_one_running_response_beside_which_nothing_is_to_be_said() -> None:

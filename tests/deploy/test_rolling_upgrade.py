@@ -33,9 +33,9 @@ from .upgrades import (
     kept,
 )
 
-NUM_PYTHON = effort(8, 80)
-NUM_JS = effort(8, 60)
-NUM_PLAIN = effort(4, 30)  # over HTTP, and as many over WebSocket
+NUM_PYTHON = effort(4, 80)
+NUM_JS = effort(4, 60)
+NUM_PLAIN = effort(2, 30)  # over HTTP, and as many over WebSocket
 PER_SOCKET = effort(2, 10)
 
 

@@ -1,6 +1,10 @@
-"""What a token costs on its way from the engine to the socket, and a create: no change makes them dearer unnoticed."""
+"""What a token costs on its way from the engine to the socket, and a create, a whole short answer, a cancel: no change
+makes them dearer unnoticed.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -10,15 +14,15 @@ ALLOWED = 0.03
 PER_STEP = {"calls": 20, "bytecodes": 600}  # of an engine step, however many tokens it has
 
 
-@pytest.mark.parametrize("name", ["token", "create"])
+@pytest.mark.parametrize("name", ["token", "create", "answer", "cancel"])
 async def test_they_cost_what_was_recorded(name: str) -> None:
     recorded = cost.recorded().get(cost.PYTHON)
     if recorded is None:
         pytest.skip(f"no cost was recorded for Python {cost.PYTHON}: python -m tests.support.cost --record")
-    found = (await cost.costs())[name]
+    found = await cost.COSTS[name]()
     for what, before in recorded[name].items():
         assert abs(found[what] / before - 1) <= ALLOWED, (
-            f"a {name} takes {found[what]:.1f} {what}, and {before:.1f} were recorded. If that is meant (cheaper "
+            f"{name}: it takes {found[what]:.1f} {what}, and {before:.1f} were recorded. If that is meant (cheaper "
             "counts too): `python -m tests.support.cost --record` with each Python of tests/support/cost.json, and say "
             "why in the commit"
         )
@@ -33,6 +37,15 @@ async def test_a_token_costs_the_same_beside_any_number_of_streams(num_sockets: 
 
 async def test_a_create_costs_the_same_beside_any_number_of_streams() -> None:
     few, many = await cost.cost_of_a_create(), await cost.cost_of_a_create(500, number=500)
+    assert many["calls"] <= few["calls"] * 1.1
+    assert many["bytecodes"] <= few["bytecodes"] * 1.1
+
+
+@pytest.mark.parametrize("measure", [cost.cost_of_an_answer, cost.cost_of_a_cancel])
+async def test_an_answer_and_a_cancel_cost_the_same_beside_any_number(
+    measure: Callable[[int], Awaitable[dict[str, float]]],
+) -> None:
+    few, many = await measure(cost.NUM_ANSWERS), await measure(300)
     assert many["calls"] <= few["calls"] * 1.1
     assert many["bytecodes"] <= few["bytecodes"] * 1.1
 

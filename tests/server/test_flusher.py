@@ -59,6 +59,20 @@ async def test_a_stopped_flusher_does_nothing_more_even_when_it_was_woken_before
     assert flushed == []
 
 
+async def test_a_door_is_told_when_nothing_has_happened_but_growth() -> None:
+    called: list[str] = []
+    flusher = Flusher(lambda: called.append("all"), flush_growth=lambda: called.append("growth"))
+    for wakes in ([flusher.wake], [flusher.wake, flusher.wake_now], [flusher.wake_now, flusher.wake], [flusher.wake]):
+        for wake in wakes:
+            wake()
+        await asyncio.sleep(0)
+    assert called == ["growth", "all", "all", "growth"]
+    flusher.wake()
+    flusher.stop()
+    await asyncio.sleep(0)
+    assert len(called) == 4
+
+
 # -- under pressure, on a clock of its own
 
 MODEL = ScriptedEngine(RandomScript(seed=0), name="starter").loaded.model

@@ -18,7 +18,7 @@ from tests.support.http import DOCUMENT, http
 from tests.support.long import effort
 from tests.support.server import Running, changed, running
 
-EXAMPLES = effort(4, 8)  # of an operation, right ones and as many wrong ones
+EXAMPLES = effort(2, 8)  # of an operation, right ones and as many wrong ones
 
 
 async def test_it_is_served_and_names_every_operation() -> None:

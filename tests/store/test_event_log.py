@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -169,3 +170,41 @@ def test_a_stored_log_reads_like_the_log_that_it_was() -> None:
     with pytest.raises(BelowFloor) as below:
         stored.read(stored.floor - 1, 1)
     assert below.value.floor == stored.floor
+
+
+NAMES = st.text(max_size=12)  # of a lane, and texts: also what looks like a form, like JSON, or like the end of a line
+TEXTS = st.one_of(NAMES, st.sampled_from(["%d", "%b%%", '","delta":""', '"sequence_number":0', "\u2028\x85é", "\0\n"]))
+
+
+@given(st.sampled_from(e.DELTAS), st.none() | TEXTS, TEXTS, st.lists(TEXTS, min_size=1, max_size=4))
+@examples(200)
+def test_to_extend_is_to_append_the_same_delta_with_another_text(
+    kind: Any, lane: str | None, first: str, texts: list[str]
+) -> None:
+    places = {name: 0 for name in kind.__struct_fields__ if name.endswith("_index")}
+
+    def delta(text: str) -> Any:
+        return kind(item_id=f"item_{lane}", delta=text, **places)
+
+    logs = [make_log(stream_id=lane, max_entries=3) for _ in range(2)]
+    for log in logs:
+        log._grammar = SimpleNamespace(accept=lambda event: None)  # type: ignore[assignment]
+        log.append(delta(first))
+    for text in texts:
+        assert logs[0].extend(text) == logs[1].append(delta(text))
+    one, other = ([log.floor, log.tip, log.num_bytes, log.newest_delta, log.read(log.floor, 9)] for log in logs)
+    assert one == other
+
+
+def test_nothing_but_a_delta_can_be_extended() -> None:
+    answer = Answer()
+    with pytest.raises(ValueError, match="not a delta"):
+        answer.log.extend("x")
+    answer.say("a")
+    assert answer.log.extend("b") == answer.log.newest_delta == answer.log.read(answer.log.tip - 1, 1)[0]
+    answer.finish()
+    assert answer.log.newest_delta is None
+    tip = answer.log.tip
+    with pytest.raises(ValueError, match="not a delta"):
+        answer.log.extend("x")
+    assert answer.log.tip == tip

@@ -1,11 +1,13 @@
-"""What a token and a create cost in Python calls and bytecodes, which no other work on the machine changes.
+"""What a token, a create, a whole short answer and a cancel cost in Python calls and bytecodes, which no other work on
+the machine changes.
 
     python -m tests.support.cost            # print what it is
     python -m tests.support.cost --record   # and put it into cost.json, for the Python that runs this
 
 Counted is the code of `realtime/` on the whole way of a delta: an engine's chunk, the parser, the assembler, the log,
-the journal, the wake-up, the connection that pulls, the frame; and from the bytes of a create to its first events and
-its prompt at the engine. Not counted are the engine, msgspec, templates, the event loop and the write.
+the journal, the wake-up, the connection that pulls, the frame; from the bytes of a create to its first events and its
+prompt at the engine, and on to the terminal event of an answer of one token; and from the bytes of a cancel to its
+receipt. Not counted are the engine, msgspec, templates, the event loop and the write.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import asyncio
 import itertools
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import CodeType, FrameType, SimpleNamespace
@@ -29,7 +31,7 @@ from realtime.engine.base import Loaded
 from realtime.engine.scripted import ScriptedEngine
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.server.flusher import Pace
-from realtime.server.websocket_transport import FrameProtocol
+from realtime.server.websocket_transport import HEADERS, FrameProtocol
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
 from realtime.store.memory import memory_stores
@@ -38,7 +40,8 @@ from .memory import MemorySocket
 
 RECORD = Path(__file__).with_name("cost.json")
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-NUM_SOCKETS, WARM_UP, NUM_STEPS, NUM_CREATES = 4, 20, 100, 20
+NUM_SOCKETS, WARM_UP, NUM_STEPS, NUM_CREATES, NUM_ANSWERS = 4, 20, 100, 20, 40
+_MANY_TURNS = 20  # of the loop: more than anything here takes
 _CLOCK_SECONDS = 1e-4
 _AT_ONCE = 500  # tokens that are made without a look at the sockets, where nothing is counted
 _COUNTED = str(Path(__file__).parents[2] / "realtime") + "/"
@@ -143,6 +146,12 @@ class _Socket(MemorySocket):
 
     num_written = 0
     last = b""
+    can_write = True
+    _headers = HEADERS
+
+    def write_one(self, payload: bytes) -> None:
+        self.num_written += 1
+        FrameProtocol.write_one(self, payload)  # type: ignore[arg-type]
 
     def write_text(self, payloads: Any) -> None:
         self.num_written += len(payloads)
@@ -208,16 +217,46 @@ async def cost_of_a_create(num_running: int = NUM_SOCKETS, *, number: int = NUM_
     return _each(count, number)
 
 
+async def cost_of_an_answer(number: int = NUM_ANSWERS) -> dict[str, float]:
+    """Have so many answers of one token begin and end at once, each on a socket that has had one before."""
+    async with _served(number) as (engine, sockets):
+        await _answer(engine, sockets)
+        with counting() as count:
+            await _answer(engine, sockets)
+    return _each(count, number)
+
+
+async def cost_of_a_cancel(number: int = NUM_ANSWERS) -> dict[str, float]:
+    """Cancel so many answers at once that have some tokens, each on a socket that has cancelled one before."""
+    async with _served(number) as (engine, sockets):
+        for _ in range(2):
+            await _create(engine, sockets)
+            await _steps(engine, WARM_UP)
+            with counting() as count:
+                for socket in sockets:
+                    socket.send("response.cancel")
+                await _settle(_MANY_TURNS)
+            assert all(b'"cancel":{' in socket.last for socket in sockets)
+    return _each(count, number)
+
+
 def _each(count: Count, number: int) -> dict[str, float]:
     return {"calls": count.calls / number, "bytecodes": count.bytecodes / number}
 
 
-async def _create(engine: ScriptedEngine, sockets: list[_Socket]) -> None:
+async def _create(engine: ScriptedEngine, sockets: list[_Socket], **members: Any) -> None:
     before = engine.stats()
     for socket in sockets:
-        socket.send("response.create", input="hi")
+        socket.send("response.create", input="hi", **members)
     while engine.stats().num_waiting < before.num_waiting + len(sockets):  # noqa: ASYNC110 - turns of the loop, not time
         await asyncio.sleep(0)
+
+
+async def _answer(engine: ScriptedEngine, sockets: list[_Socket]) -> None:
+    await _create(engine, sockets, max_output_tokens=1)
+    engine.step()
+    await _settle(_MANY_TURNS)
+    assert all(socket.last.startswith(b'{"type":"response.incomplete"') for socket in sockets)
 
 
 def _dialect(loaded: Loaded) -> ChatDialect:
@@ -230,8 +269,8 @@ async def _steps(engine: ScriptedEngine, number: int) -> None:
         await _settle()
 
 
-async def _settle() -> None:
-    for _ in range(3):
+async def _settle(num_turns: int = 3) -> None:
+    for _ in range(num_turns):
         await asyncio.sleep(0)
 
 
@@ -241,15 +280,24 @@ def recorded() -> dict[str, dict[str, dict[str, float]]]:
     return figures
 
 
+COSTS: dict[str, Callable[[], Awaitable[dict[str, float]]]] = {
+    "token": cost_of_a_token,
+    "create": cost_of_a_create,
+    "answer": cost_of_an_answer,
+    "cancel": cost_of_a_cancel,
+}
+"""All that is recorded, by what it is the cost of."""
+
+
 async def costs() -> dict[str, dict[str, float]]:
-    """All that is recorded, by what it is the cost of."""
-    return {"token": await cost_of_a_token(), "create": await cost_of_a_create()}
+    """Measure all of them."""
+    return {name: await measure() for name, measure in COSTS.items()}
 
 
 if __name__ == "__main__":
     found = asyncio.run(costs())
     for name, cost in found.items():
-        print(f"Python {PYTHON}: {cost['calls']:.2f} calls and {cost['bytecodes']:.1f} bytecodes a {name}")
+        print(f"Python {PYTHON}: {cost['calls']:.2f} calls and {cost['bytecodes']:.1f} bytecodes: {name}")
     if "--record" in sys.argv[1:]:
         rounded = {name: {what: round(value, 2) for what, value in cost.items()} for name, cost in found.items()}
         figures = (recorded() if RECORD.exists() else {}) | {PYTHON: rounded}

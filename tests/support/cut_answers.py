@@ -87,20 +87,21 @@ class Answers:
 class House:
     """A server on a file, which is started as often as it is killed."""
 
-    def __init__(self, path: Path, *arguments: str) -> None:
+    def __init__(self, path: Path, *arguments: str, **environ: str) -> None:
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             port = found.getsockname()[1]
         self._url = f"ws://127.0.0.1:{port}/v1/responses"
         self._ready = f"http://127.0.0.1:{port}/ready"
         self._arguments = ("--store", f"sqlite:{path}", "--port", str(port), *arguments)
+        self._environ = environ
         self._stack = contextlib.AsyncExitStack()
         self.process: ServerProcess
         self.client: Client
 
     async def start(self) -> Client:
         """Start it, and connect to it as soon as it lets us: the model may still be loaded then."""
-        self.process = await self._stack.enter_async_context(serve(*self._arguments))
+        self.process = await self._stack.enter_async_context(serve(*self._arguments, **self._environ))
         async with asyncio.timeout(SECONDS):
             while True:
                 with contextlib.suppress(OSError):  # nobody listens yet
@@ -132,9 +133,9 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(path: Path, *arguments: str) -> AsyncIterator[House]:
+async def house(path: Path, *arguments: str, **environ: str) -> AsyncIterator[House]:
     """Start a server."""
-    here = House(path, *arguments)
+    here = House(path, *arguments, **environ)
     try:
         await here.start()
         await here.process.ready()

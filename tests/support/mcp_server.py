@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from mcp.server import MCPServer
-from mcp.types import ToolAnnotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.server import QuietServer
+
+if TYPE_CHECKING:  # its import takes a second, which whoever only collects shall not pay
+    from mcp.server import MCPServer
 
 
 class ToolServer:
@@ -61,6 +62,9 @@ def _watched(app: ASGIApp, tools: ToolServer) -> ASGIApp:
 
 
 def _build(tools: ToolServer, prefix: str, about: str) -> MCPServer:
+    from mcp.server import MCPServer
+    from mcp.types import ToolAnnotations
+
     server = MCPServer("tools", log_level="CRITICAL")
 
     @server.tool(annotations=ToolAnnotations(read_only_hint=True), description=about or "Weather in a city")

@@ -45,6 +45,11 @@ class ObservedLog(EventLog):
             self._on_seal(self.response_id)
         return entry
 
+    def extend(self, text: str) -> bytes:
+        entry = super().extend(text)
+        self.history.append(entry)
+        return entry
+
 
 class Stack:
     """A service on a scripted engine that ticks by `step`. `logs` and `runs` hold all that there ever were."""
@@ -122,6 +127,9 @@ class MemorySocket:
     @property
     def can_write(self) -> bool:
         return self.writable and not self.gone and self.closed is None
+
+    def write_one(self, payload: bytes) -> None:
+        self.write_text((payload,))
 
     def write_text(self, payloads: Iterable[bytes]) -> None:
         assert self.can_write, "written to a socket that takes nothing"

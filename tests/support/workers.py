@@ -32,7 +32,13 @@ GROUPS = {
     "tests/dialects/test_text_bound.py": "vllm",
     "tests/engine/": "vllm",
     "tests/training/": "vllm",
+    "tests/wire/test_holdable.py": "vllm",
+    "tests/wire/test_unheld.py": "vllm",
     "tests/house/test_packages.py": "packages",  # builds them once
+    "tests/clients/test_adapters.py": "frameworks",  # takes seconds to import them
+    # OpenAI's SDK builds a validator for each of its types when that is first needed, which takes seconds for all
+    "tests/wire/test_events.py": "types of the SDK",
+    "tests/wire/test_items.py": "types of the SDK",
     # Go compiles its standard library first, which takes a minute; two that find no cache would both do it
     "tests/clients/test_go_client.py": "go",
     "tests/clients/test_go_rough_path.py": "go",

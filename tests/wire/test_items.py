@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any, get_args
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from realtime.wire.codec import Limits, Rejected, decode, encode
 from realtime.wire.items import ITEM_TYPES
@@ -124,12 +126,16 @@ def test_every_input_item_of_the_sdk_has_a_row() -> None:
 @pytest.mark.parametrize("item", ITEMS + REFUSED, ids=lambda item: item["type"])
 def test_the_rows_are_what_the_sdk_says(item: dict[str, Any]) -> None:
     """Its types for what comes in are dictionaries: pydantic holds a row to them."""
-    from openai.types.responses import ResponseInputItemParam
-    from pydantic import TypeAdapter
-
     lenient = {"local_shell_call_output", "computer_call_output"}  # `call_id` of guides; images of any kind
     if item["type"] not in lenient:
-        TypeAdapter(ResponseInputItemParam).validate_python({"id": "x", **item})
+        _sdk_item().validate_python({"id": "x", **item})
+
+
+@cache
+def _sdk_item() -> TypeAdapter[Any]:
+    from openai.types.responses import ResponseInputItemParam
+
+    return TypeAdapter(ResponseInputItemParam)
 
 
 @pytest.mark.parametrize("kind", [None, "item_reference", ...])

@@ -103,6 +103,10 @@ class HarmonyParser:
         self._num_calls = 0
         self._logprobs: list[Any] = []  # of text that is to come
 
+    def only_text(self, chunk: TokenChunk) -> bool:
+        """See Parser. It is not known before it is fed."""
+        return False
+
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """See Parser."""
         token_ids = chunk.token_ids

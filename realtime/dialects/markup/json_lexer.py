@@ -36,11 +36,6 @@ class JsonLexer:
         self._stack: list[str] = []
         self._held = ""  # the beginning of an escape
 
-    @property
-    def in_string(self) -> bool:
-        """Return whether what comes next is in a string."""
-        return self._in_string
-
     def feed(self, text: str, at: int = 0) -> tuple[str, int]:
         """Take more of the value, from `at`. Return what can be passed on, and where the lexer stopped: after the
         value, before what breaks it, or at the end of the text. A number or a word at the top is complete only when

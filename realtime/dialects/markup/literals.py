@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from realtime.dialects.surrogates import Surrogates
+
 from .json_lexer import quoted
 from .marks import match_forms, skip_space
 
@@ -63,7 +65,7 @@ class LiteralLexer:
         self._key: str | None = None  # at the top
         self._quote: Sequence[str] | None = None  # of the string that is open
         self._escapes = False
-        self._high = ""  # the first half of a surrogate pair
+        self._surrogates = Surrogates()
         self._string_is_key = False
         self._read = self._first if top else self._value
         self._has_top = bool(top)
@@ -209,7 +211,7 @@ class LiteralLexer:
             if end is None:
                 return at if at > start else None
             if end >= 0:
-                out.append(self._lone() + '"')
+                out.append(self._surrogates.lone() + '"')
                 self._read = self._comma_or_end
                 return end
             out.append(self._plain(text[at]))
@@ -246,11 +248,7 @@ class LiteralLexer:
         return min((stop for stop in stops if stop >= 0), default=len(text))
 
     def _plain(self, text: str) -> str:
-        return self._lone() + quoted(self._letters(text)) if text else ""
-
-    def _lone(self) -> str:
-        high, self._high = self._high, ""
-        return "\ufffd" if high else ""
+        return self._surrogates.lone() + quoted(self._letters(text)) if text else ""
 
     def _escape(self, text: str, at: int, out: list[str]) -> int | None:
         if at + 1 == len(text):
@@ -258,7 +256,7 @@ class LiteralLexer:
         kind = text[at + 1]
         size = _HEX.get(kind)
         if size is None:
-            out.append(self._lone() + quoted(_ESCAPES.get(kind, self._letters("\\" + kind))))
+            out.append(self._surrogates.lone() + quoted(_ESCAPES.get(kind, self._letters("\\" + kind))))
             return at + 2
         digits = text[at + 2 : at + 2 + size]
         if len(digits) < size and all(digit in "0123456789abcdefABCDEF" for digit in digits):
@@ -268,18 +266,8 @@ class LiteralLexer:
         except ValueError:
             out.append(self._plain("\\" + kind))
             return at + 2
-        out.append(self._code(code))
+        out.append(quoted(self._surrogates.take(code)))
         return at + 2 + size
-
-    def _code(self, code: int) -> str:
-        if 0xDC00 <= code < 0xE000 and self._high:
-            pair, self._high = self._high + chr(code), ""
-            return pair.encode("utf-16", "surrogatepass").decode("utf-16")
-        lone = self._lone()
-        if 0xD800 <= code < 0xDC00:
-            self._high = chr(code)
-            return lone
-        return lone + ("\ufffd" if 0xDC00 <= code < 0xE000 or code > 0x10FFFF else quoted(chr(code)))
 
     def _atom(self, text: str, at: int, out: list[str]) -> int | None:
         """Take a number or a word; in some families a text without quotes."""

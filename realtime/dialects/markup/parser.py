@@ -49,6 +49,17 @@ class MarkupParser:
         self._logprobs: list[Any] = []  # of text that is to come
         self._ended = False  # by the model itself
 
+    def only_text(self, chunk: TokenChunk) -> bool:
+        """See Parser."""
+        machine, text = self._machine, chunk.text
+        return (
+            machine.plain is TextDelta
+            and chunk.logprobs is None
+            and text != ""
+            and self._watched.isdisjoint(chunk.token_ids)
+            and machine.alert.isdisjoint(text)
+        )
+
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """See Parser."""
         if chunk.finish is not None:
@@ -144,6 +155,10 @@ class WholeCallParser(MarkupParser):
         self._tool = tool
         self._begun = False
         self._over = False
+
+    def only_text(self, chunk: TokenChunk) -> bool:
+        """See Parser. Its text is a call's input."""
+        return False
 
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """See Parser."""

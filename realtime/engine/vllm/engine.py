@@ -42,7 +42,7 @@ from .outputs import SlimOutputs
 from .route import Route
 from .sampling import sampling_params
 from .scratch import Scratch
-from .sight import check_markers, look
+from .sight import check_marker, look, marker_of
 from .statistics import Statistics
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class VllmEngine:
         self._scratch: Scratch | None = None
         self._outputs: SlimOutputs | None = None
         self._goes_on = False
+        self._marker: int | None = None  # the model's, of an image
 
     async def start(self) -> Loaded:
         """Import vLLM, load the model and wait until EngineCore serves, in a thread: this takes seconds to minutes.
@@ -92,6 +93,7 @@ class VllmEngine:
         start_output_task(llm).add_done_callback(self._on_output_task_done)
         await self._answer(llm.get_supported_tasks())  # cached from here on: `add_request` then has no round trip
         loaded = await look_at_loaded(self._options, llm, await self._answer(why_not(llm)))
+        self._marker = marker_of(llm.model_config)
         self._defaults, self._goes_on = loaded.model.defaults, loaded.goes_on
         llm.input_processor.structured_outputs_config = None  # internal: else it would compile each on our event loop
         self._grammars.start(lambda: tokenizer_info(llm))
@@ -116,7 +118,7 @@ class VllmEngine:
         if request.seen is not None:
             inputs = {**request.seen.inputs, **({"cache_salt": request.cache_salt} if request.cache_salt else {})}
         else:
-            check_markers(llm.model_config, request.prompt_token_ids, 0)
+            check_marker(self._marker, request.prompt_token_ids, 0)
             inputs = tokens_input(list(request.prompt_token_ids), cache_salt=request.cache_salt)
         if (constraint := request.constraint) is not None:
             constraint = await self._grammars.compile(constraint, request.tenant, request.cache_salt)

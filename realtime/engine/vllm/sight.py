@@ -50,8 +50,18 @@ def check_markers(model_config: Any, prompt_token_ids: Sequence[int], num_pictur
     """Refuse text that contains the marker of an image. The model would look for an image in its place, and the missing
     one can end EngineCore.
     """
+    check_marker(marker_of(model_config), prompt_token_ids, num_pictures)
+
+
+def marker_of(model_config: Any) -> int | None:
+    """Return the token that marks an image; None if the model has none."""
     config = model_config.hf_config
-    marker = getattr(config, "image_token_id", None) or getattr(config, "image_token_index", None)
+    marker: int | None = getattr(config, "image_token_id", None) or getattr(config, "image_token_index", None)
+    return marker
+
+
+def check_marker(marker: int | None, prompt_token_ids: Sequence[int], num_pictures: int) -> None:
+    """See `check_markers`."""
     if marker is not None and list(prompt_token_ids).count(marker) > num_pictures:
         raise EngineRefused("the text holds the model's marker of an image, which only an image may bring")
 

@@ -11,10 +11,8 @@ import asyncio
 import json
 import logging
 import os
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +23,10 @@ from realtime.context.mcp_tools import ServerUse
 from realtime.wire.items import McpTool
 from realtime.wire.json_text import loads
 
+from .library import load
 from .open_items import CallResult
 
 if TYPE_CHECKING:
-    import httpx2
     from mcp.client import Client
 
 logger = logging.getLogger("realtime.mcp")
@@ -268,68 +266,3 @@ def _operators_token(use: ServerUse) -> str | None:
         where = f"variable {server.token_env}" if server.token_env else f"file {server.token_file}"
         logger.error("no token for MCP server=%s: %s can't be read", use.label, where)
         raise McpFailure("The server has no token for this MCP server: its operator must give one.", code=401) from None
-
-
-# -- the library, which takes a second to import and is wanted by few
-
-
-class _Library(msgspec.Struct, frozen=True):
-    client: Any
-    transport: Any
-    http_client: Callable[[dict[str, str], int, float, Callable[[int], None]], httpx2.AsyncClient]
-    error: type[Exception]
-    http_error: type[Exception]
-
-
-@cache
-def load() -> _Library:
-    """Import the library. Call it when the server starts, if MCP is on."""
-    import httpx2
-    from mcp.client import Client
-    from mcp.client.streamable_http import streamable_http_client
-    from mcp.shared.exceptions import MCPError
-
-    for name in ("httpx2", "mcp"):  # they log addresses and what servers say; failures are logged here
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    trusted = ssl.create_default_context()
-
-    class Bounded(httpx2.AsyncByteStream):
-        """A body with a size limit."""
-
-        def __init__(self, stream: httpx2.AsyncByteStream, max_bytes: int) -> None:
-            self._stream, self._left = stream, max_bytes
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            async for chunk in self._stream:
-                self._left -= len(chunk)
-                if self._left < 0:
-                    raise httpx2.ReadError("the answer is too long")
-                yield chunk
-
-        async def aclose(self) -> None:
-            await self._stream.aclose()
-
-    class Transport(httpx2.AsyncHTTPTransport):
-        def __init__(self, max_bytes: int, answered: Callable[[int], None]) -> None:
-            super().__init__(verify=trusted, trust_env=False)
-            self._max_bytes = max_bytes
-            self._answered = answered
-
-        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-            response = await super().handle_async_request(request)
-            self._answered(response.status_code)
-            if response.headers.get("content-encoding", "identity").lower() != "identity":  # may hold a thousandfold
-                await response.aclose()
-                raise httpx2.DecodingError("a compressed answer")
-            assert isinstance(response.stream, httpx2.AsyncByteStream)
-            response.stream = Bounded(response.stream, self._max_bytes)
-            return response
-
-    def http_client(
-        headers: dict[str, str], max_bytes: int, timeout: float, answered: Callable[[int], None]
-    ) -> httpx2.AsyncClient:
-        transport = Transport(max_bytes, answered)
-        headers = {**headers, "accept-encoding": "identity"}
-        return httpx2.AsyncClient(headers=headers, transport=transport, timeout=timeout, trust_env=False)
-
-    return _Library(Client, streamable_http_client, http_client, MCPError, httpx2.HTTPError)

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from realtime.wire import codec
 from realtime.wire.errors import WireError
 from realtime.wire.events import ErrorBody, error_body
-from realtime.wire.response import IncompleteDetails, ResponseError, Usage
+from realtime.wire.response import IncompleteDetails, ResponseError, Usage, is_stopped
 
 from .completions import (
     ChoiceLogprobs,
@@ -23,7 +23,6 @@ from .completions import (
     FinishReason,
     Shown,
     finish_reason,
-    is_stopped,
     to_usage,
 )
 

@@ -133,11 +133,6 @@ def finish_reason(status: str, *, called: bool) -> FinishReason:
     return "tool_calls" if called else "stop"
 
 
-def is_stopped(details: wire.IncompleteDetails | None) -> bool:
-    """Return whether a client stopped the response, for which completions have no finish reason."""
-    return details is not None and details.reason != "max_output_tokens"
-
-
 def to_usage(usage: wire.Usage) -> CompletionUsage:
     """Return the same counts under the names of completions."""
     return CompletionUsage(

@@ -9,14 +9,12 @@ from starlette.responses import Response
 
 from realtime.server.http import created
 from realtime.server.http.call import Call
-from realtime.server.http.operations import CLIENT_GONE
-from realtime.server.http.replies import reply
 from realtime.wire import codec
 from realtime.wire.errors import WireError
 from realtime.wire.requests import ResponseCreate
 
 from .chunks import Chunks
-from .completions import Shown, is_stopped, to_completion
+from .completions import Shown, to_completion
 from .history import to_items
 from .requests import CreateChatCompletion
 from .translation import reword, to_create
@@ -43,15 +41,5 @@ async def _answer(
         usage=body.stream_options is not None and bool(body.stream_options.include_usage),
     )
     source = await created.start(call, request)
-    if body.stream:
-        chunks = Chunks(shown, created.failure, reworded)
-        answer: Response = await created.stream_from_output(call, source, chunks)
-    elif await created.wait_for_end(call, source):
-        response = source.response
-        if response.error is not None or is_stopped(response.incomplete_details):
-            raise created.failure(response.error, response.id)
-        answer = reply(to_completion(response, shown))
-    else:
-        return Response(status_code=CLIENT_GONE)
-    created.add_headers(call, source, answer)
-    return answer
+    wording = Chunks(shown, created.failure, reworded) if body.stream else None
+    return await created.answer(call, source, wording, partial(to_completion, shown=shown))

@@ -19,11 +19,12 @@ from realtime.store.records import AnyResponse, Source
 from realtime.wire import codec
 from realtime.wire.errors import ErrorCode, WireError, draining
 from realtime.wire.requests import OnDisconnect, OpaqueId, ResponseCreate
-from realtime.wire.response import ResponseError
+from realtime.wire.response import Response as ResponseObject
+from realtime.wire.response import ResponseError, is_stopped
 
 from .call import Call
-from .operations import Header
-from .replies import limit_headers
+from .operations import CLIENT_GONE, Header
+from .replies import limit_headers, reply
 from .sse import RESPONSE_EVENTS, SseResponse, Wording
 
 IDEMPOTENCY_KEY = Header(
@@ -82,6 +83,25 @@ async def stream_from_output(call: Call, source: Source, wording: Wording) -> Ss
     response = source.response
     if is_told(source) and response.status in ("failed", "cancelled") and not response.output:
         raise failure(response.error, source.response_id)
+    return answer
+
+
+async def answer(
+    call: Call, source: Source, wording: Wording | None, whole: Callable[[ResponseObject], object]
+) -> Response:
+    """Answer in the form of another API: with a stream in its `wording`, or with the whole response in its form. Raises
+    WireError for a response that failed or was stopped.
+    """
+    if wording is not None:
+        answer: Response = await stream_from_output(call, source, wording)
+    elif await wait_for_end(call, source):
+        response = source.response
+        if response.error is not None or is_stopped(response.incomplete_details):
+            raise failure(response.error, response.id)
+        answer = reply(whole(response))
+    else:
+        return Response(status_code=CLIENT_GONE)
+    add_headers(call, source, answer)
     return answer
 
 

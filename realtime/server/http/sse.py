@@ -98,7 +98,7 @@ class SseResponse(Response):
         self._wording = wording
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
-        self._flusher = Flusher(self._flush, pace, self._may_wait)
+        self._flusher = Flusher(self._flush, pace, self._may_wait, self._flush_growth)
         self._wake, self._wake_now = self._flusher.wake, self._flusher.wake_now
         self._timer: asyncio.TimerHandle | None = None
         self._quiet = False  # nothing was written since the last look
@@ -129,6 +129,19 @@ class SseResponse(Response):
     def _may_wait(self) -> bool:
         """Return whether there are only deltas to send that continue one the client already has."""
         return self._position > self._log.milestone + 1
+
+    def _flush_growth(self) -> None:
+        """Write when the log has grown: nearly every time by one delta."""
+        log, position = self._log, self._position
+        entry = log.newest_delta
+        if entry is None or log.tip != position + 1 or not self._peer.can_write:
+            self._flush()
+            return
+        data = self._wording.event(position, entry)
+        self._position = position + 1
+        if data:
+            self._quiet = False
+            self._peer.write(data)
 
     def _flush(self) -> None:
         if not self._peer.can_write:

@@ -25,7 +25,7 @@ from .answers import MessageTokensCount, Thinking, to_message
 from .errors import error_of
 from .history import to_items
 from .requests import CountMessageTokens, CreateMessage
-from .streams import MessageEvents, is_stopped
+from .streams import MessageEvents
 from .translation import places_of, reword, shows_text_of_thinking, shows_thinking, to_create
 
 Reword = Callable[[WireError], WireError]
@@ -66,22 +66,12 @@ def _translated(call: Call, body: CountMessageTokens) -> tuple[ResponseCreate, R
 async def _answer(call: Call, body: CreateMessage, request: ResponseCreate, reworded: Reword) -> Response:
     thinking = Thinking(shown=shows_thinking(body.thinking), text=shows_text_of_thinking(body.thinking))
     source = await created.start(call, request)
-    if body.stream:
 
-        def say(error: WireError) -> bytes:
-            return codec.encode_line(error_of(reworded(error), call.name))
+    def say(error: WireError) -> bytes:
+        return codec.encode_line(error_of(reworded(error), call.name))
 
-        events = MessageEvents(thinking, partial(_used, source), created.failure, say)
-        answer: Response = await created.stream_from_output(call, source, events)
-    elif await created.wait_for_end(call, source):
-        response = source.response
-        if response.error is not None or is_stopped(response.incomplete_details):
-            raise created.failure(response.error, response.id)
-        answer = reply(to_message(response, thinking))
-    else:
-        return Response(status_code=CLIENT_GONE)
-    created.add_headers(call, source, answer)
-    return answer
+    wording = MessageEvents(thinking, partial(_used, source), created.failure, say) if body.stream else None
+    return await created.answer(call, source, wording, partial(to_message, thinking=thinking))
 
 
 def _used(source: Source) -> Usage | None:

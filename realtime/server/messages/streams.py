@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from realtime.wire import codec
 from realtime.wire.errors import WireError
-from realtime.wire.response import IncompleteDetails, ResponseError, Usage
+from realtime.wire.response import IncompleteDetails, ResponseError, Usage, is_stopped
 
 from .answers import (
     NOTHING,
@@ -190,11 +190,6 @@ class MessageEvents:
         )
         delta = {"stop_reason": reason, "stop_sequence": stopped_by}
         return _event("message_delta", delta=delta, usage=to_usage(response.usage)) + _event("message_stop")
-
-
-def is_stopped(details: IncompleteDetails | None) -> bool:
-    """Return whether a client stopped the response, for which messages have no stop reason."""
-    return details is not None and details.reason != "max_output_tokens"
 
 
 def _event(kind: str, **members: Any) -> bytes:

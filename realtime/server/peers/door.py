@@ -1,8 +1,8 @@
 """The door for other nodes: one socket for each node, on which it asks and is answered.
 
-The door answers nobody who has not proved to have the cluster's secret. After that it trusts the node to name the
-principal on whose behalf it asks. A followed response is read from its log at a cursor of its own, as for a client:
-while the other node does not read, no work is done for it.
+The door answers nobody who has not proved to have the cluster's secret (`strangers`). After that it trusts the node to
+name the principal on whose behalf it asks. A followed response is read from its log at a cursor of its own, as for a
+client: while the other node does not read, no work is done for it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from realtime.observability.instruments import Tally
@@ -36,17 +34,12 @@ from realtime.wire.errors import CloseCode, ErrorCode, WireError
 from realtime.wire.requests import place_of
 
 from ..cluster_settings import Node
-from ..origins import is_loopback
-from ..websocket_transport import EXTENSION, FrameProtocol
-from . import handshake, messages
-from .messages import Answered, Ask, Asked, Attend, Began, Challenge, Create, Done, Ended, Entries, Follow, Garbage
+from . import messages
+from .messages import Answered, Ask, Asked, Attend, Began, Create, Done, Ended, Entries, Follow, Garbage
+from .strangers import Strangers, frame_of
 
 logger = logging.getLogger("realtime.cluster")
 
-HANDSHAKE_SECONDS = 5.0
-_MAX_STRANGERS = 64  # sockets at once that have not proved anything yet
-_MAX_HELLO_BYTES = 4096  # that a stranger may send
-_OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 _MAX_CALLS = 4096  # of one node at once
 _QUANTUM = 64  # events of one follow, before the next one has its turn
 _ROUND_BYTES = 256 * 1024  # of events in one frame, about
@@ -72,13 +65,11 @@ class Door:
     """The server's door for other nodes."""
 
     def __init__(self, me: Node, service: Service, desk: Desk, limits: Limits, refused: Tally) -> None:
-        """refused: counts who does not prove to be a node."""
-        self._me = me
-        self._refused = refused
+        """refused: see Strangers."""
         self._service = service
         self._desk = desk
         self._limits = limits
-        self._strangers: dict[asyncio.Timeout, None] = {}  # the time that each has left, the oldest first
+        self._strangers = Strangers(me, refused)
         self._guests: set[_Guest] = set()
 
     @property
@@ -88,19 +79,8 @@ class Door:
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one socket from the handshake to its end."""
-        known = messages.SUBPROTOCOL in websocket.scope["subprotocols"] and self._may_be_node(websocket.headers)
-        if not known or not self._has_room():
-            self._refused.add()
-            await websocket.close(CloseCode.POLICY)
-            return
-        sink: FrameProtocol = websocket.scope["extensions"][EXTENSION]["sink"]
-        sink.num_bytes_left = _MAX_HELLO_BYTES
-        node = await self._identify(websocket)
-        sink.num_bytes_left = None
+        node = await self._strangers.admit(websocket)
         if node is None:
-            self._refused.add()
-            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-                await websocket.close(CloseCode.POLICY)
             return
         guest = _Guest(websocket, node, self._service, self._desk, self._limits)
         self._guests.add(guest)
@@ -113,59 +93,6 @@ class Door:
         """Close all sockets."""
         for guest in self._guests:
             guest.close()
-
-    def _may_be_node(self, headers: Headers) -> bool:
-        """Return whether this can be a node's handshake. A web page can't be a node. Without a configured secret,
-        neither can anybody who comes through a proxy on this machine.
-        """
-        if "origin" in headers:
-            return False
-        if self._me.shared:
-            return True
-        hosts = headers.getlist("host")
-        host = hosts[0].lower() if len(hosts) == 1 else ""
-        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-        return is_loopback(name) and not any(name in headers for name in _OF_PROXIES)
-
-    def _has_room(self) -> bool:
-        """Return whether another stranger may come. The oldest stranger makes room, so a silent one keeps no
-        node out.
-        """
-        if len(self._strangers) >= _MAX_STRANGERS and self._strangers:
-            oldest = next(iter(self._strangers))
-            del self._strangers[oldest]
-            oldest.reschedule(0)
-        return len(self._strangers) < _MAX_STRANGERS
-
-    @contextlib.asynccontextmanager
-    async def _for_a_while(self) -> AsyncIterator[None]:
-        async with asyncio.timeout(HANDSHAKE_SECONDS) as left:
-            self._strangers[left] = None
-            try:
-                yield
-            finally:
-                self._strangers.pop(left, None)
-
-    async def _identify(self, websocket: WebSocket) -> str | None:
-        """Return the name of the node that connects; None: it is not one of ours."""
-        challenge = Challenge(self._me.name, secrets.token_bytes(messages.NONCE_BYTES))
-        try:
-            async with self._for_a_while():
-                await websocket.accept(messages.SUBPROTOCOL)
-                await websocket.send_bytes(messages.encode([challenge]))
-                said = messages.decode_asked(await _frame(websocket))
-                if len(said) != 1 or not isinstance(said[0], messages.Hello):
-                    raise Garbage
-                hello = said[0]
-                handshake.check_hello(self._me.secret, challenge, hello, self._me.url)
-                await websocket.send_bytes(messages.encode([handshake.welcome(self._me.secret, challenge, hello)]))
-        except handshake.NotProved as error:
-            logger.warning("refused at the nodes' door: %s", error)
-            return None
-        except (Garbage, TimeoutError, WebSocketDisconnect):
-            logger.warning("refused at the nodes' door: it did not say who it is")
-            return None
-        return hello.node
 
 
 class _Followed:
@@ -199,7 +126,7 @@ class _Guest:
         self._pump = asyncio.create_task(self._write(), name=f"to node {self._node}")
         try:
             while True:
-                for asked in messages.decode_asked(await _frame(self._websocket)):
+                for asked in messages.decode_asked(await frame_of(self._websocket)):
                     self._take(asked)
         except Garbage:
             logger.warning("node=%s asks for what is none of our messages", self._node)
@@ -422,14 +349,3 @@ class _Guest:
 
 def _cut(number: int, cut: CutResponse) -> Done:
     return Done(number, cut.response.id, codec.encode(cut.response), cut.ended is not None)
-
-
-async def _frame(websocket: WebSocket) -> bytes:
-    """Return the next frame. Raises Garbage if it is text, and WebSocketDisconnect."""
-    message = await websocket.receive()
-    if message["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(message.get("code", 1006))
-    data = message.get("bytes")
-    if data is None:
-        raise Garbage
-    return bytes(data)

@@ -31,7 +31,6 @@ T = TypeVar("T")
 PATH = "/cluster/v1"
 SUBPROTOCOL = "realtime.peer.v1"
 NONCE_BYTES = 32
-PROOF_BYTES = 32
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):

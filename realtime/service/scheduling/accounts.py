@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from realtime.runs.job import ServiceClass
+from realtime.runs.usage import UNUSED, Used
 from realtime.settings.tenants import TenantLimits
 
 from .allowances import Allowances
@@ -18,7 +19,7 @@ from .counters import Counters
 from .forecast import Means
 from .prefixes import Prefixes
 from .room import Holding
-from .tickets import Ticket, Used
+from .tickets import Ticket
 
 _NOTHING = (0.0, 0)
 
@@ -101,12 +102,12 @@ class Accounts:
         """Learn from a response that is over. `seconds`: its running time. `kv_tokens`: the capacity of the engine's
         cache.
         """
-        self.means.note(one.ticket.tenant, seconds, one.used or Used())
+        self.means.note(one.ticket.tenant, seconds, one.used or UNUSED)
         self.leave_cached(one, one.ticket.leaves, kv_tokens)
 
     def leave_cached(self, one: Holding, keys: Iterable[str], kv_tokens: int) -> None:
         """Note the keys under which the engine's cache is likely to have a response's prompt and answer."""
-        used = one.used or Used()
+        used = one.used or UNUSED
         if used.num_output:
             self._prefixes.note(keys, used.num_input + used.num_output, kv_tokens)
 
@@ -115,7 +116,7 @@ class Accounts:
         num_read = sum(
             used.num_input - used.num_cached
             for one, used in found
-            if used is not None and used.num_output and not (one.used or Used()).num_output
+            if used is not None and used.num_output and not (one.used or UNUSED).num_output
         )
         reads = any(used is not None and used.num_reading for _, used in found)
         if num_read:
@@ -128,7 +129,7 @@ class Accounts:
 
     def _note_steps(self, one: Holding, used: Used, now: float, *, pure: bool) -> None:
         """Learn how fast tokens are generated, from those since the last look."""
-        num_new = used.num_output - (one.used or Used()).num_output
+        num_new = used.num_output - (one.used or UNUSED).num_output
         if one.stepped_at is not None and num_new and now > one.stepped_at:
             self.means.note_steps(now - one.stepped_at, num_new, pure=pure)
         if num_new or one.stepped_at is None:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from statistics import NormalDist
 from typing import NamedTuple
 
-from .tickets import Used
+from realtime.runs.usage import Used
 
 _SMOOTHING = 0.05  # weight of the newest one in a running mean of many
 _LEAST_LEFT = 0.5  # of its mean duration, that one which has run for longer than that is expected to go on
@@ -83,12 +83,12 @@ class Means:
 
     def note(self, tenant: str, seconds: float, used: Used) -> None:
         """Note that a response is over."""
-        for mean in (self._seconds, self._seconds_of.setdefault(tenant, _Mean())):
-            mean.add(seconds)
-        for mean in (self._output, self._output_of.setdefault(tenant, _Mean())):
-            mean.add(used.num_output)
+        self._seconds.add(seconds)
+        _of(self._seconds_of, tenant).add(seconds)
+        self._output.add(used.num_output)
+        _of(self._output_of, tenant).add(used.num_output)
         if used.num_input:
-            self._cached_of.setdefault(tenant, _Mean()).add(used.num_cached / used.num_input)
+            _of(self._cached_of, tenant).add(used.num_cached / used.num_input)
 
     def note_read(self, num_tokens: int, seconds: float) -> None:
         """Note that a prompt was read. `num_tokens`: those that were not cached."""
@@ -155,6 +155,14 @@ class Means:
 _NONE = _Mean()
 
 
+def _of(means: dict[str, _Mean], tenant: str) -> _Mean:
+    """Return a tenant's own mean, a new one for a new tenant."""
+    mean = means.get(tenant)
+    if mean is None:
+        mean = means[tenant] = _Mean()
+    return mean
+
+
 class Runs(NamedTuple):
     """A running response. `num_output`: tokens that it has generated."""
 
@@ -180,10 +188,12 @@ def waits(
     """
     running = list(running)
     seen, ranks = _seen(running), _Ranks(running)
+    left_of, duration_of = (_left, _duration) if means.is_new else (_left_by_mean, _duration_by_mean)
+    read_seconds = means.read_seconds
     free: list[float] = []  # when a place is free
     free_of: dict[str, list[float]] = {}  # ... and when a tenant may use it
     for one in running:
-        left = _left(one, seen[one.tenant], ranks.next(one.tenant), means)
+        left = left_of(one, seen[one.tenant], ranks.next(one.tenant), means)
         free.append(left)
         free_of.setdefault(one.tenant, []).append(left)
     free += [0.0] * max(0, places - len(free))
@@ -196,8 +206,8 @@ def waits(
         if len(own) >= most_of.get(waiting.tenant, places):
             at = max(at, heapq.heappop(own))
         found.append(at)
-        reading = max(reading, at) + waiting.num_new * means.read_seconds
-        end = at + _duration(waiting, seen.get(waiting.tenant, 0.0), means)
+        reading = max(reading, at) + waiting.num_new * read_seconds
+        end = at + duration_of(waiting, seen.get(waiting.tenant, 0.0), means)
         heapq.heappush(own, end)
         heapq.heapreplace(free, end)
     return found
@@ -229,19 +239,23 @@ class _Ranks:
 
 
 def _left(one: Runs, seen: float, rank: float, means: Means) -> float:
-    if means.is_new:
-        mean = max(means.first_length(one.tenant, seen, one.max_output), 1.0)
-        lengths = NormalDist(math.log(mean) - _SPREAD**2 / 2, _SPREAD)
-        past = lengths.cdf(math.log(one.num_output)) if one.num_output else 0.0
-        part = min(past + (1 - past) * rank, 0.999)
-        length = math.exp(lengths.inv_cdf(part))
-        length = length if one.max_output is None else min(length, one.max_output)
-        return max(0.0, length - one.num_output) * means.step_seconds
+    mean = max(means.first_length(one.tenant, seen, one.max_output), 1.0)
+    lengths = NormalDist(math.log(mean) - _SPREAD**2 / 2, _SPREAD)
+    past = lengths.cdf(math.log(one.num_output)) if one.num_output else 0.0
+    part = min(past + (1 - past) * rank, 0.999)
+    length = math.exp(lengths.inv_cdf(part))
+    length = length if one.max_output is None else min(length, one.max_output)
+    return max(0.0, length - one.num_output) * means.step_seconds
+
+
+def _left_by_mean(one: Runs, seen: float, rank: float, means: Means) -> float:
     mean = means.seconds_of(one.tenant)
     return max(mean - one.elapsed, _LEAST_LEFT * mean)
 
 
 def _duration(waiting: Waits, seen: float, means: Means) -> float:
-    if means.is_new:
-        return means.first_length(waiting.tenant, seen, waiting.max_output) * means.step_seconds
+    return means.first_length(waiting.tenant, seen, waiting.max_output) * means.step_seconds
+
+
+def _duration_by_mean(waiting: Waits, seen: float, means: Means) -> float:
     return means.seconds_of(waiting.tenant)

@@ -14,7 +14,7 @@ from .room import Holding
 from .waiting import Waiting
 
 LOOK_SECONDS = 1.0  # that a place is told for at most, before it is worked out anew
-_PLANNED_AT_ONCE = 64  # that wait or run, beside which each new one is given a place in a plan of its own
+_PLANNED_AT_ONCE = 16  # that wait or run, beside which each new one is given a place in a plan of its own
 _SECONDS_PER_PLANNED = 2e-4  # with more, a plan is kept for this long for each
 
 
@@ -33,6 +33,7 @@ class Places:
         self._accounts = accounts
         self._limits = limits
         self._places: dict[str, Place] = {}  # by response id, as they were worked out last
+        self._last = Place(0, None)  # of them, the one behind all others
         self._planned_at = -math.inf
         self._planned_of = -1  # the state of what waits then
 
@@ -43,7 +44,7 @@ class Places:
         places = self._planned(running, now)
         if (found := places.get(response_id)) is not None:
             return found
-        last = max(places.values())  # it has come since: the queue is as much longer
+        last = self._last  # it has come since: the queue is as much longer
         longer = len(self._waiting) / len(places)
         return Place(len(self._waiting) - 1, None if last.seconds is None else last.seconds * longer)
 
@@ -52,6 +53,7 @@ class Places:
         age, kept = now - self._planned_at, max(0, num_more) * _SECONDS_PER_PLANNED
         if age >= LOOK_SECONDS or (age >= kept and self._planned_of != self._waiting.changes):
             self._places = self._new_plan(running, now)
+            self._last = next(reversed(self._places.values()))
             self._planned_at, self._planned_of = now, self._waiting.changes
         return self._places
 

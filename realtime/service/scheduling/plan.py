@@ -21,6 +21,11 @@ def plan(
     """Return the waiting responses in the order of their turns. `cost_of`: what a response is likely to cost. Groups
     and limits are ignored.
     """
+    if len(lines) == 1:
+        (line,) = lines.values()
+        (*others, only) = line.classes()
+        if not others:  # nobody to choose between
+            return [ticket for _, ticket in line.planned(only)]
     served = {tenant: tenants[tenant] for tenant in lines}
     served_class = {one: classes[one] for one in ServiceClass}
     heaps: dict[ServiceClass, list[tuple[float, int, str]]] = {}

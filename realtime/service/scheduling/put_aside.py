@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from realtime.runs.job import ServiceClass
+from realtime.runs.usage import UNUSED
 
 from .room import Holding
-from .tickets import Ticket, Used
+from .tickets import Ticket
 
 
 class AsideRules(msgspec.Struct, frozen=True):
@@ -42,7 +43,7 @@ class PutAside:
 
     def add(self, one: Holding, now: float) -> Ticket:
         """Put a response aside. Return the ticket with which it waits."""
-        used, ticket = one.used or Used(), one.ticket
+        used, ticket = one.used or UNUSED, one.ticket
         one.ran += now - one.at
         one.aside_at, one.leaves = now, False
         one.num_aside += 1
@@ -62,7 +63,7 @@ class PutAside:
         one = self._held.pop(response_id, None)
         if one is not None:
             one.at, one.stepped_at = now, None
-            one.had = (one.used or Used()).num_output
+            one.had = (one.used or UNUSED).num_output
         return one
 
     def overdue(self, now: float) -> Iterator[str]:
@@ -79,5 +80,5 @@ class PutAside:
     def _may_be(self, one: Holding) -> bool:
         if one.ticket.service_class is not ServiceClass.BATCH or one.leaves or one.num_aside >= self._rules.max_times:
             return False
-        has_gone_on = not one.num_aside or (one.used or Used()).num_output > one.had
+        has_gone_on = not one.num_aside or (one.used or UNUSED).num_output > one.had
         return has_gone_on and self._may(one.ticket.response_id)

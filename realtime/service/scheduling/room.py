@@ -7,15 +7,15 @@ may always send one prompt in: one that is stuck on its way there delays its own
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from realtime.engine.base import Capacity
+from realtime.runs.usage import UNUSED, Used
 
 from .forecast import Means
-from .tickets import Ticket, Used
+from .tickets import Ticket
 
 _SETTLING_SECONDS = 1.0  # after which a prompt that has not come to the engine is busy elsewhere
 
@@ -49,83 +49,89 @@ class Holding(msgspec.Struct, eq=False):
         return self.ran + now - self.at
 
 
+class _Sums(msgspec.Struct):
+    num: int = 0
+    num_kept: int = 0
+    num_reading: int = 0
+
+    def add(self, num: int, num_kept: int, num_reading: int) -> None:
+        self.num += num
+        self.num_kept += num_kept
+        self.num_reading += num_reading
+
+
 class Occupancy:
     """The resources that a number of responses hold together."""
 
     def __init__(self, capacity: Callable[[], Capacity], means: Means) -> None:
-        self.num = 0
         self._capacity = capacity
         self._means = means
-        self._numbers: Counter[str] = Counter()
-        self._kept: Counter[str] = Counter()
-        self._reading: Counter[str] = Counter()
-        self._num_kept_by_all = 0
-        self._num_reading_by_all = 0
+        self._all = _Sums()
+        self._of: dict[str, _Sums] = {}  # by tenant
+
+    @property
+    def num(self) -> int:
+        """Return how many responses run."""
+        return self._all.num
 
     def imagine(self, holdings: Iterable[Holding], now: float) -> Occupancy:
         """Return the occupancy if exactly these ran."""
         imagined = Occupancy(self._capacity, self._means)
         for one in holdings:
-            tenant = one.ticket.tenant
-            imagined._join(tenant, 1)
-            imagined._count(tenant, self._kept_by(one), self._reading_by(one, now))
+            imagined._count(one.ticket.tenant, 1, *self._amounts(one, now))
         return imagined
 
     def add_up(self, holdings: Iterable[Holding], now: float) -> None:
         """Start over with these."""
-        for counts in (self._numbers, self._kept, self._reading):
-            counts.clear()
-        self.num = self._num_kept_by_all = self._num_reading_by_all = 0
+        self._all, self._of = _Sums(), {}
         for one in holdings:
             self.add(one, now)
 
     def add(self, one: Holding, now: float) -> None:
         """Add one response."""
-        one.num_kept, one.num_reading = self._kept_by(one), self._reading_by(one, now)
-        self._join(one.ticket.tenant, 1)
-        self._count(one.ticket.tenant, one.num_kept, one.num_reading)
+        one.num_kept, one.num_reading = kept, reading = self._amounts(one, now)
+        self._count(one.ticket.tenant, 1, kept, reading)
 
     def remove(self, one: Holding) -> None:
         """Remove one response."""
         tenant = one.ticket.tenant
-        self._join(tenant, -1)
-        self._count(tenant, -one.num_kept, -one.num_reading)
-        if not self._numbers[tenant]:  # names come and go
-            del self._numbers[tenant], self._kept[tenant], self._reading[tenant]
+        self._count(tenant, -1, -one.num_kept, -one.num_reading)
+        if not self._of[tenant].num:  # names come and go
+            del self._of[tenant]
 
     def update(self, one: Holding, now: float) -> None:
         """Update what one response holds."""
-        kept, reading = self._kept_by(one), self._reading_by(one, now)
+        kept, reading = self._amounts(one, now)
         if kept != one.num_kept or reading != one.num_reading:
-            self._count(one.ticket.tenant, kept - one.num_kept, reading - one.num_reading)
+            self._count(one.ticket.tenant, 0, kept - one.num_kept, reading - one.num_reading)
             one.num_kept, one.num_reading = kept, reading
 
-    def _join(self, tenant: str, number: int) -> None:
-        self.num += number
-        self._numbers[tenant] += number
-
-    def _count(self, tenant: str, num_kept: int, num_reading: int) -> None:
-        self._kept[tenant] += num_kept
-        self._reading[tenant] += num_reading
-        self._num_kept_by_all += num_kept
-        self._num_reading_by_all += num_reading
+    def _count(self, tenant: str, num: int, num_kept: int, num_reading: int) -> None:
+        sums = self._of.get(tenant)
+        if sums is None:
+            sums = self._of[tenant] = _Sums()
+        sums.add(num, num_kept, num_reading)
+        self._all.add(num, num_kept, num_reading)
 
     def num_of(self, tenant: str) -> int:
         """Return how many of a tenant's responses run."""
-        return self._numbers[tenant]
+        sums = self._of.get(tenant)
+        return 0 if sums is None else sums.num
 
     def tenant_may(self, ticket: Ticket, share: float) -> bool:
         """Return whether its own tenant leaves room for it. `share`: the part that one tenant may take."""
-        tenant, capacity = ticket.tenant, self._capacity()
-        reading = self._num_reading_by_all + self._num_new(ticket)
-        if capacity.step_tokens and self._reading[tenant] and reading > capacity.step_tokens:
+        sums = self._of.get(ticket.tenant)
+        if sums is None:
+            return True
+        capacity, held = self._capacity(), sums.num_kept
+        most = capacity.step_tokens
+        if most and sums.num_reading and self._all.num_reading + self._num_new(ticket) > most:
             return False
-        held = self._kept[tenant]
         return not (capacity.kv_tokens and held and held + self._need(ticket) > capacity.kv_tokens * share)
 
     def fits(self, ticket: Ticket) -> bool:
         """Return whether the cache can hold it together with the others. By itself it always fits."""
-        held, most = self._num_kept_by_all, self._capacity().kv_tokens
+        held, most = self._all.num_kept, self._capacity().kv_tokens
         return not (most and held and held + self._need(ticket) > most)
 
     def _need(self, ticket: Ticket) -> int:
@@ -139,15 +145,16 @@ class Occupancy:
         expected = self._means.output_of(ticket.tenant)
         return int(expected if ticket.max_output is None else min(expected, ticket.max_output))
 
-    def _kept_by(self, one: Holding) -> int:
-        """Return the cached tokens that will be this response's alone."""
-        used = one.used or Used()
-        read = used.num_input - used.num_cached if used.num_output else self._num_new(one.ticket)
-        return read + max(used.num_output, self._num_output(one.ticket))
-
-    def _reading_by(self, one: Holding, now: float) -> int:
-        """Return the tokens of its prompt that the engine has yet to read."""
-        used = one.used or Used()
-        if used.num_reading or used.num_output:
-            return int(used.num_reading * self._means.new_of(one.ticket.tenant)) if used.num_reading else 0
-        return self._num_new(one.ticket) if now - one.at < _SETTLING_SECONDS else 0
+    def _amounts(self, one: Holding, now: float) -> tuple[int, int]:
+        """Return the cached tokens that will be one response's alone, and those of its prompt that the engine has yet
+        to read.
+        """
+        used, ticket = one.used or UNUSED, one.ticket
+        read = used.num_input - used.num_cached if used.num_output else self._num_new(ticket)
+        if used.num_reading:
+            reading = int(used.num_reading * self._means.new_of(ticket.tenant))
+        elif used.num_output or now - one.at >= _SETTLING_SECONDS:
+            reading = 0
+        else:
+            reading = read
+        return read + max(used.num_output, self._num_output(ticket)), reading

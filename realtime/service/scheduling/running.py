@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, ValuesView
 
+from realtime.runs.usage import Used
+
 from .accounts import Accounts
 from .limits import Limits
 from .room import Holding, Occupancy
-from .tickets import Used
 
-_SETTLED_AT_ONCE = 16  # of which each is charged what it has used before each decision
-_SECONDS_PER_SETTLED = 2e-4  # with more, as long for each lies between two such looks
+_SETTLED_AT_ONCE = 4  # of which each is charged what it has used before each decision
+_SECONDS_PER_SETTLED = 1e-3  # with more, as long for each lies between two such looks
 
 
 class Running:

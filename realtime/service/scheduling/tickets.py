@@ -1,8 +1,6 @@
-"""Tickets: a response that wants to run, as the scheduler sees it, and what it has used since. Pure."""
+"""Tickets: a response that wants to run, as the scheduler sees it. Pure."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import msgspec
 
@@ -28,12 +26,3 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     leaves: tuple[str, ...] = ()
     asked_at: float = 0.0
     expires_at: float | None = None
-
-
-class Used(NamedTuple):
-    """Tokens that a response has used so far. `num_reading`: of its prompt, while the engine reads it."""
-
-    num_input: int = 0
-    num_cached: int = 0
-    num_output: int = 0
-    num_reading: int = 0

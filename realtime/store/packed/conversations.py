@@ -87,13 +87,7 @@ class PackedConversations:
             has = all(one.metadata.get(name) == value for name, value in metadata)
             if one.owner == owner and has and span.holds(one.place) and not one.deleted:
                 found[one.place] = one
-        places = sorted(found, reverse=span.newest_first)
-        if more is not None:
-            behind = more
-            places = [one for one in places if (one >= behind if span.newest_first else one <= behind)]
-        if len(places) > span.limit:
-            places, more = places[: span.limit], places[span.limit - 1]
-        return [found[place] for place in places], more
+        return span.page(found, more)
 
     # -- changes
 

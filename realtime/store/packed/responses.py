@@ -41,6 +41,8 @@ class _Pending(msgspec.Struct):
 class PackedResponses:
     """A `ResponseStore` that outlives the process."""
 
+    has_journals = True
+
     def __init__(
         self, steps: ResponseSteps, commits: Commits, reader: Reader, *, cache_bytes: int, max_unstored_bytes: int,
         newest: int = 0, next_expiry: float | None = None, on_gone: Callable[[str], None] = lambda response_id: None,
@@ -207,13 +209,7 @@ class PackedResponses:
         found |= {
             one.place: one for one in pending if filter.matches(one) and span.holds(one.place) and one.expires_at > now
         }
-        places = sorted(found, reverse=span.newest_first)
-        if more is not None:
-            behind = more
-            places = [one for one in places if (one >= behind if span.newest_first else one <= behind)]
-        if len(places) > span.limit:
-            places, more = places[: span.limit], places[span.limit - 1]
-        return [found[place] for place in places], more
+        return span.page(found, more)
 
     async def recover(self) -> AsyncIterator[Unfinished]:
         """See ResponseStore."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -31,7 +32,6 @@ from realtime.wire.requests import ResponseCreate
 from tests.support.harmony import encoding, library, text_of
 
 TODAY = "2026-11-21"
-DIALECT = HarmonyDialect(encoding(), lambda: TODAY)
 WEATHER: dict[str, Any] = {
     "type": "function",
     "name": "get_weather",
@@ -50,6 +50,12 @@ CALL = {"type": "function_call", "call_id": "c1", "name": "get_weather", "argume
 OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "sunny"}
 
 
+@functools.cache
+def dialect() -> HarmonyDialect:
+    """Made when it is needed: the vocabulary takes half a second, and every worker imports this file."""
+    return HarmonyDialect(encoding(), lambda: TODAY)
+
+
 def render(items: Any = "hi", **members: Any) -> str:
     """The prompt as text."""
     return text_of(render_ids(items, **members))
@@ -61,7 +67,7 @@ def render_ids(items: Any = "hi", **members: Any) -> list[int]:
     assert isinstance(request, ResponseCreate)
     tools = tool_set(request.tools, request.tool_choice, request.parallel_tool_calls)
     every = [*(request.previous_input_messages or []), *request.items]
-    return list(DIALECT.render(request, tools, every, None).token_ids)
+    return list(dialect().render(request, tools, every, None).token_ids)
 
 
 def user(text: str) -> dict[str, Any]:
@@ -267,10 +273,10 @@ def test_h5_held_messages_with_tools_survive_json() -> None:
     )
     assert isinstance(request, ResponseCreate)
     tools = tool_set(request.tools, None, None)
-    shown, _ = DIALECT.transcript(request, tools, request.items, [])
+    shown, _ = dialect().transcript(request, tools, request.items, [])
     held = json.loads(msgspec.json.encode(shown))
     again = render_ids(None, previous_input_messages=held)
-    assert again == list(DIALECT.render(request, tools, request.items, None).token_ids)
+    assert again == list(dialect().render(request, tools, request.items, None).token_ids)
     assert held[1]["content"][0]["tools"]["functions"]["tools"][0]["parameters"] == WEATHER["parameters"]
     # and the library itself reads what clients hold
     read = [Message.from_dict(message) for message in held]
@@ -314,7 +320,7 @@ def test_instructions_that_came_as_items_are_kept_beside_the_requests() -> None:
             codec.Limits(),
         )
         assert isinstance(request, ResponseCreate)
-        shown, _ = DIALECT.transcript(request, tool_set(None, None, None), request.items, [])
+        shown, _ = dialect().transcript(request, tool_set(None, None, None), request.items, [])
         held = json.loads(msgspec.json.encode(shown))
         assert render(None, previous_input_messages=held, **repeated) == render(items, instructions="Be brief.")
         assert "Rhyme." not in render(None, previous_input_messages=held, instructions="Other.")
@@ -385,7 +391,7 @@ def test_a_message_struct_is_flat_json() -> None:
 def test_a_tool_whose_name_no_header_can_hold_is_refused(name: str) -> None:
     tools = ToolSet(tools=(Tool(name=name, shown_as=name, parameters={}),))  # of a request they are checked before
     with pytest.raises(RenderError, match="A tool can't be named") as caught:
-        DIALECT.render(ResponseCreate(), tools, [], None)
+        dialect().render(ResponseCreate(), tools, [], None)
     assert caught.value.param == "tools"
 
 
@@ -425,7 +431,7 @@ def test_mcp_calls_are_said_in_one_way_whatever_tools_there_are() -> None:
     origin = McpOrigin("s", needs_approval=False)
     for tools in ((), (Tool(name="get_weather", shown_as="get_weather", parameters={}, mcp=origin),)):
         request = ResponseCreate(items=msgspec.convert(MCP_HISTORY, list[InputItem]))
-        prompt = text_of(DIALECT.render(request, ToolSet(tools=tools), request.items, None).token_ids)
+        prompt = text_of(dialect().render(request, ToolSet(tools=tools), request.items, None).token_ids)
         prompts.append(prompt[prompt.index("<|start|>assistant") :])
     assert prompts[0] == prompts[1]
     assert [prompts[0].count(text) for text in ("to=functions.get_weather", "sunny", "error: broken")] == [3, 1, 1]
@@ -434,4 +440,4 @@ def test_mcp_calls_are_said_in_one_way_whatever_tools_there_are() -> None:
 
 def test_a_refusal_at_the_beginning_of_a_history_is_said() -> None:
     request = ResponseCreate(items=msgspec.convert(MCP_HISTORY[3:], list[InputItem]))
-    assert "did not allow" in text_of(DIALECT.render(request, ToolSet(), request.items, None).token_ids)
+    assert "did not allow" in text_of(dialect().render(request, ToolSet(), request.items, None).token_ids)

@@ -48,6 +48,12 @@ def read(
     return merged([*pieces, *parser.close()]), parser
 
 
+def ids_of(transcript: Any) -> list[int]:
+    """The tokens of a row of the tables. One is made when it is needed: the library takes half a second to load."""
+    ids: list[int] = tokens(transcript) if isinstance(transcript, str) else transcript()
+    return ids
+
+
 def thought(text: str) -> list[Piece]:
     return [ReasoningBegin(), ReasoningDelta(text), BlockEnd()]
 
@@ -127,7 +133,7 @@ WELL_FORMED: dict[str, tuple[Any, Any]] = {
     "to all": ("<|channel|>final to=all<|message|>Hi.<|return|>", said("Hi.")),
     "text that looks like markup": (
         # each character a token of its own
-        [*tokens("<|channel|>final<|message|>"), *itertools.chain(*map(tokens, "<|end|>"))],
+        lambda: [*tokens("<|channel|>final<|message|>"), *itertools.chain(*map(tokens, "<|end|>"))],
         said("<|end|>")[:-1],
     ),
 }  # fmt: skip
@@ -195,7 +201,7 @@ MALFORMED: dict[str, tuple[Any, Any]] = {
 @pytest.mark.parametrize("name", WELL_FORMED)
 def test_what_is_well_formed(name: str) -> None:
     transcript, expected = WELL_FORMED[name]
-    pieces, parser = read(transcript, finish=LENGTH)
+    pieces, parser = read(ids_of(transcript), finish=LENGTH)
     assert pieces == expected
     assert parser.trouble is None
 
@@ -229,7 +235,7 @@ ALL = {**WELL_FORMED, **MALFORMED}
 def test_chunks_make_no_difference(name: str) -> None:
     """Cut at each position into two, and into single tokens."""
     transcript = ALL[name][0]
-    token_ids = tokens(transcript) if isinstance(transcript, str) else transcript
+    token_ids = ids_of(transcript)
     whole, _ = read(token_ids, sizes=(len(token_ids),))
     for at in range(1, len(token_ids)):
         assert read(token_ids, sizes=(at, len(token_ids)))[0] == whole
@@ -240,7 +246,7 @@ def test_chunks_make_no_difference(name: str) -> None:
 def test_a_cut_at_each_position_ends_cleanly(name: str) -> None:
     """The pieces of a cut transcript are the beginning of those of the whole one, but for the last delta and marks."""
     transcript = ALL[name][0]
-    token_ids = tokens(transcript) if isinstance(transcript, str) else transcript
+    token_ids = ids_of(transcript)
     whole, _ = read(token_ids, finish=LENGTH)
     for at in range(len(token_ids)):
         pieces, _ = read(token_ids[:at], finish=LENGTH)

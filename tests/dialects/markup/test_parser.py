@@ -170,3 +170,40 @@ def test_an_adversary_can_not_make_it_slow(family: str) -> None:
         ids = one.tokens(text)
         got = brief(pieces_of(one, ids)[0])
         assert got == brief(pieces_of(one, ids, [len(ids)])[0])
+
+
+@pytest.mark.parametrize("family", sorted(ALL_FAMILIES))
+def test_a_chunk_that_is_only_text_need_not_be_fed(family: str) -> None:
+    one = speaker(family)
+    text = f"Hi, {calls_of(family, [PARIS])}<b>so & {{it}} is</b>. " if ALL_FAMILIES[family].calls else "Hi, <b>so.</b>"
+    ids = one.tokens(text)
+    num_skipped = 0
+    for sizes in chunkings(len(ids), 3):
+        fed, spared = (MarkupParser(one.markup, Asked(tools=TOOLS)) for _ in range(2))
+        at = 0
+        for size in sizes:
+            chunk = one.chunk(ids[at : at + size])
+            pieces = fed.feed(chunk)
+            if spared.only_text(chunk):
+                assert pieces == (TextDelta(chunk.text),)
+                num_skipped += 1
+            else:
+                assert list(spared.feed(chunk)) == list(pieces)
+            at += size
+        assert list(spared.close()) == list(fed.close())
+        assert spared.num_reasoning_tokens == fed.num_reasoning_tokens
+    assert num_skipped
+
+
+def test_what_has_log_probabilities_or_no_text_or_is_a_tools_input_must_be_fed() -> None:
+    parser = MarkupParser(qwen3(), Asked(tools=TOOLS))
+    parser.feed(TokenChunk("a", [97]))
+    assert parser.only_text(TokenChunk("b", [98]))
+    assert not parser.only_text(TokenChunk("", [98]))
+    assert not parser.only_text(TokenChunk("b", [98], logprobs=[[TokenLogprob(98, "b", 0.0)]]))
+    assert not parser.only_text(TokenChunk("<|odd|>", [6]))
+    tools = tool_set([{"type": "custom", "name": "run"}], {"type": "custom", "name": "run"}, None)
+    assert tools.only is not None
+    whole = WholeCallParser(qwen3(), Asked(tools=tools, start=Start.ANSWER), tools.only)
+    whole.feed(TokenChunk("a", [97]))
+    assert not whole.only_text(TokenChunk("b", [98]))

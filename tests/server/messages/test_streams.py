@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import msgspec
 import pytest
-from anthropic.types import Message as SdkMessage
-from anthropic.types import RawMessageStreamEvent
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -30,7 +29,14 @@ MEMBERS = {
     "text_delta": ("text", "text"), "thinking_delta": ("thinking", "thinking"),
     "signature_delta": ("signature", "signature"), "input_json_delta": ("partial_json", "input"),
 }  # fmt: skip
-_EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
+
+
+@cache
+def _sdk() -> tuple[TypeAdapter[Any], TypeAdapter[Any]]:
+    """Of Anthropic's SDK, whose import takes seconds: its event, and its message."""
+    from anthropic.types import Message, RawMessageStreamEvent
+
+    return TypeAdapter(RawMessageStreamEvent), TypeAdapter(Message)
 
 
 def refuse(error: ResponseError | None, response_id: str) -> WireError:
@@ -107,10 +113,11 @@ def test_joined_events_are_the_message(drawn: Any, thinking: Thinking) -> None:
         assert events.pop()["type"] == "error"
         assert not {"message_delta", "message_stop"} & {event["type"] for event in events}
         return
+    sdk_event, sdk_message = _sdk()
     for event in events:
-        _EVENT.validate_python(event)
+        sdk_event.validate_python(event)
     whole = json.loads(msgspec.json.encode(to_message(answer.response, thinking)))
-    SdkMessage.model_validate(whole)
+    sdk_message.validate_python(whole)
     assert joined(events) == whole
     assert thinking.shown or all(block["type"] != "thinking" for block in whole["content"])
 

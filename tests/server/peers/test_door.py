@@ -18,7 +18,7 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from realtime.engine.scripted import say
-from realtime.server.peers import door, handshake, messages
+from realtime.server.peers import handshake, messages, strangers
 from realtime.server.peers.messages import Challenge, Hello, Look, Welcome
 from realtime.store.cluster.memory_backend import MemoryBackend
 from tests.support.cluster import SECRET, Member, member
@@ -108,10 +108,10 @@ async def test_nobody_else_does(node: Member, monkeypatch: pytest.MonkeyPatch) -
         async with knocking(node) as (relay, other):  # which passes on what a node has said to it
             await relay.send(messages.encode([hello(node, other, url="wss://relay.example")]))
             assert await closed(relay) == 1008
-        monkeypatch.setattr(door, "HANDSHAKE_SECONDS", 0.05)
+        monkeypatch.setattr(strangers, "HANDSHAKE_SECONDS", 0.05)
         async with knocking(node) as (silent, _):
             assert await closed(silent) == 1008
-        monkeypatch.setattr(door, "_MAX_STRANGERS", 0)
+        monkeypatch.setattr(strangers, "_MAX_STRANGERS", 0)
         with pytest.raises(InvalidStatus):
             async with knocking(node):
                 pass
@@ -133,7 +133,7 @@ async def test_no_page_is_a_node_nor_is_whom_a_proxy_lets_through_where_there_is
 
 
 async def test_strangers_that_say_nothing_keep_no_node_out(node: Member, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "_MAX_STRANGERS", 2)
+    monkeypatch.setattr(strangers, "_MAX_STRANGERS", 2)
     async with knocking(node) as (first, _), knocking(node) as (second, _), knocking(node) as (socket, challenge):
         assert await closed(first) == 1008
         await socket.send(messages.encode([hello(node, challenge)]))
