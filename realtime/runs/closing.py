@@ -46,8 +46,7 @@ class Closing:
     def close(self, ending: Ending, *, knows_history: bool) -> Turn | None:
         """Write the end. Return what a next response may continue. `knows_history`: see Life."""
         stages = self._stages
-        if self._past is not None and not isinstance(ending.outcome, FinishReason):
-            self._past.end_where_it_was()
+        self._note_cut(ending)
         if self._behind is None or isinstance(ending.outcome, FinishReason):
             with contextlib.suppress(Diverged):
                 self._write(ending.close(stages.assembler))
@@ -61,6 +60,16 @@ class Closing:
             return None
         token_ids = stages.usage.latest.token_ids if ending.keeps_tokens else array("I")
         return stages.turn(ending.seen(stages.assembler.remembered), token_ids)
+
+    def _note_cut(self, ending: Ending) -> None:
+        """Note in the log where an answer that came again is cut short: the process before may have sent what would
+        have followed, and a reader that has it must not take the end for its continuation.
+        """
+        past = self._past
+        if past is None or past.unfinished.left or self._behind is not None or isinstance(ending.outcome, FinishReason):
+            return
+        if past.log.comes_again:
+            past.log.restarted_at = past.log.tip
 
     def _complete(self, ending: Ending) -> None:
         """Complete the Response, as the terminal event shows it."""

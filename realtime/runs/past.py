@@ -82,12 +82,6 @@ class Past:
         """Return the recorded answers of MCP servers."""
         return [item for item in self.output if isinstance(item, McpListTools | McpCall)]
 
-    def end_where_it_was(self) -> None:
-        """Note that what was said and not stored does not come again, if nothing was said since."""
-        log = self.log
-        if log.comes_again and log.tip == log.stored_tip:
-            log.comes_again, log.restarted_at = False, log.stored_tip
-
     def forget(self, number: int) -> None:
         """Drop what was made again, up to and including this generation."""
         left = [one for one in self.unfinished.generations if one.begun.number > number]

@@ -15,7 +15,9 @@ from weakref import WeakValueDictionary
 
 from realtime.context.turns import Turn
 from realtime.store.base import Claim, Stores
+from realtime.store.cluster.membership import HeldElsewhere
 from realtime.store.records import Source
+from realtime.wire.ids import home_of
 
 from .checks import check_background, check_history, check_request
 from .intake import Asked, Intake
@@ -51,7 +53,7 @@ class Creation:
 
     async def _create(self, asked: Asked, parent: Turn | None) -> Source:
         tenant, request = asked.tenant, asked.request
-        earlier = await self._lookups.earlier_attempt(tenant, request, time.time())
+        earlier = await self._lookups.earlier_attempt(tenant, request, time.time(), asked.asker)
         if earlier.source is not None:
             return earlier.source
         self._run_tasks.check_open()
@@ -60,7 +62,13 @@ class Creation:
         check_request(request, serving.model, serving.dialect)
         check_background(request)
         check_history(request)
-        found = await self._lookups.find(tenant, request, parent, time.time())
+        try:
+            found = await self._lookups.find(tenant, request, parent, time.time())
+        except HeldElsewhere as error:
+            membership, claim = self._stores.membership, earlier.claim
+            if membership is not None and claim is not None:
+                error.tried_here = home_of(claim.response_id) == membership.node
+            raise
         if request.unknown:
             logger.debug("unknown members tenant=%s members=%s", tenant, list(request.unknown))
         response_id, at, holds = self._new_id("resp"), int(time.time()), serving.dialect.holds

@@ -157,12 +157,15 @@ class Directory:
             return node
         return await self._live_home(response_id)
 
-    async def check_not_tried(self, claim: Claim | None) -> None:
+    async def check_not_tried(self, claim: Claim | None, asker: str | None = None) -> None:
         """Raises TriedElsewhere if the earlier try of the same request that made this claim runs on another node, or is
-        about to, and WireError.
+        about to, and WireError. `asker`: the node that has the request carried out here. If that made the claim, it
+        knows that its try came to nothing.
         """
         node = await self.running_at(claim.response_id) if claim is not None else None
-        if node is not None:
+        if node is None or claim is None:
+            return
+        if node.name != asker or self._owners is None or await self._owners.owner_of(claim.response_id) is not None:
             raise TriedElsewhere(node)
 
     async def settle(self, response_id: str) -> None:

@@ -48,7 +48,7 @@ from .scheduling.classes import class_of, granted_tier
 
 class Asked(msgspec.Struct, frozen=True):
     """A request as it came. `native`: it came by our own profile. `given`: items before its own, which don't count when
-    two requests are compared. `here`: another node asks, so no further node is asked.
+    two requests are compared. `here`: another node asks, the `asker`, so no further node is asked.
     """
 
     tenant: str
@@ -57,6 +57,7 @@ class Asked(msgspec.Struct, frozen=True):
     given: Sequence[InputItem] = ()
     origin: Origin = NOWHERE
     here: bool = False
+    asker: str | None = None
 
 
 class LookedUp(msgspec.Struct, frozen=True, kw_only=True):

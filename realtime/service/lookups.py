@@ -31,7 +31,7 @@ class Attempt(msgspec.Struct, frozen=True):
 class Elsewhere(Protocol):
     """The other nodes, as far as they may know of a request; see Directory."""
 
-    async def check_not_tried(self, claim: Claim | None) -> None: ...
+    async def check_not_tried(self, claim: Claim | None, asker: str | None = None) -> None: ...
     async def settle(self, response_id: str) -> None: ...
 
 
@@ -46,16 +46,19 @@ class Lookups:
         self._conversations = conversations
         self._requests = requests
 
-    async def earlier_attempt(self, tenant: str, request: ResponseCreate, now: float) -> Attempt:
+    async def earlier_attempt(
+        self, tenant: str, request: ResponseCreate, now: float, asker: str | None = None
+    ) -> Attempt:
         """Find the response of the same request sent before: an ambiguous retry attaches, it never runs twice. Raises
-        TriedElsewhere if another node has it, and WireError if its id was used for another request.
+        TriedElsewhere if another node has it, and WireError if its id was used for another request. `asker`: see
+        Directory.check_not_tried.
 
         The claim is looked up once: a second look may find that of another node, whose response has not begun yet.
         """
         if request.request_id is None:
             return Attempt()
         claim = await self._requests.find(tenant, request.request_id)
-        await self._elsewhere.check_not_tried(claim)
+        await self._elsewhere.check_not_tried(claim, asker)
         if claim is None or claim.response_id in self._registry.deleted:
             return Attempt(claim)
         source = await self._registry.get(claim.response_id, now)

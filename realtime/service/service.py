@@ -158,23 +158,26 @@ class Service:
     async def create(
         self, principal: Principal, request: ResponseCreate, parent: Turn | None, *,
         native: bool, given: Sequence[InputItem] = (), origin: Origin = NOWHERE, here: bool = False,
+        asker: str | None = None,
     ) -> Source:  # fmt: skip
         """Start a response, or find the one that an earlier attempt at the same request started.
 
         `parent` is the turn to continue when the caller holds it itself; otherwise `previous_response_id` is looked up.
         `given`: items before the request's own, which don't count when two requests are compared. `origin`: the door's
-        name for the request. `here`: another node asks, so no further node is asked. The returned log has its first
-        event. Raises WireError, and HeldElsewhere if `here` is set and the conversation is on another node.
+        name for the request. `here`: another node asks, the `asker`, so no further node is asked, but for one if the
+        request was tried here before. The returned log has its first event. Raises WireError, and HeldElsewhere if
+        `here` is set and the conversation is on another node.
         """
         principal.check_owner()
-        asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata), here)
+        asked = Asked(principal.tenant, request, native, given, origin.stated(request.metadata), here, asker)
         return await self._patience.bounded(self._create_anywhere(principal, asked, parent))
 
     async def _create_anywhere(self, principal: Principal, asked: Asked, parent: Turn | None) -> Source:
         try:
             return await self._creation.create(asked, parent)
         except (HeldElsewhere, TriedElsewhere, WireError) as error:
-            node = None if asked.here else self.directory.node_for(error, asked.request.conversation_id)
+            is_last = asked.here and not (isinstance(error, HeldElsewhere) and error.tried_here)
+            node = None if is_last else self.directory.node_for(error, asked.request.conversation_id)
             if node is None:
                 raise
         return await self.directory.create(principal, asked, node)
@@ -296,6 +299,8 @@ class Service:
         principal.check_controls(response_id)
         found = await self.retrieve(principal, response_id)
         if found.response.status == "cancelled":
+            if not isinstance(found, Run):
+                await self._delivery.settled(response_id)
             return found
         stopped = await self.stop(principal, response_id, "cancel")
         assert isinstance(stopped, Run)  # doors hand what runs elsewhere to the other node

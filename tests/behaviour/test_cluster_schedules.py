@@ -6,23 +6,16 @@ and told by one. Whole nodes, in the manner of Jepsen; a schedule follows from i
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from realtime.service.delivery import Delivery
-from realtime.service.directory import Directory
-from realtime.service.lookups import Lookups
-from realtime.service.registry import Registry
-from realtime.store.cluster.adoption import Adoption
-from realtime.store.cluster.memory_backend import MemoryBackend
-from realtime.store.packed.commits import Commits
 from tests.support.cluster_history import judge
 from tests.support.cluster_schedule import failures, played
 from tests.support.long import effort
-from tests.support.simulation.faults import KINDS
+from tests.support.simulation.__main__ import ALONE, play
+from tests.support.simulation.planted import PLANTED, Planted
 
 NUM_SCHEDULES = int(os.environ.get("TESTS_SCHEDULES", effort(24, 4_000)))
 SEED = os.environ.get("TESTS_SEED")
@@ -40,82 +33,20 @@ def test_any_schedule_keeps_what_was_promised(part: int) -> None:
     assert found == [], f"{len(found)} failures; TESTS_SEED=<seed> plays one of them again"
 
 
-# -- bugs that must be found
+LONG = {name: [pytest.mark.long] for name, bug in PLANTED.items() if bug.seed is None}
 
 
-def _adopted_alive(patch: pytest.MonkeyPatch) -> None:
-    begin = Adoption.__init__
-    patch.setattr(MemoryBackend, "bury", lambda self, lease: _true())
-    patch.setattr(Adoption, "__init__", lambda self, backend, *rest: begin(self, _NobodyLives(backend), *rest))
+@pytest.mark.parametrize("bug", [pytest.param(bug, id=name, marks=LONG.get(name, [])) for name, bug in PLANTED.items()])
+def test_a_planted_bug_is_found(monkeypatch: pytest.MonkeyPatch, bug: Planted) -> None:
+    bug.plant(monkeypatch)
+    seeds = [bug.seed] if bug.seed is not None else []
+    assert any(failures(one, bug.kinds) for one in (*seeds, *range(300)))
 
 
-class _NobodyLives:
-    def __init__(self, backend: Any) -> None:
-        self._backend = backend
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    async def leases(self) -> list[Any]:
-        return []
-
-
-async def _true() -> bool:
-    return True
-
-
-def _claim_looked_up_twice(patch: pytest.MonkeyPatch) -> None:
-    earlier_attempt, check = Lookups.earlier_attempt, Directory.check_not_tried
-
-    async def twice(self: Any, tenant: str, request: Any, now: float) -> Any:
-        if request.request_id is not None:
-            await check(self._elsewhere, await self._requests.find(tenant, request.request_id))
-        return await earlier_attempt(self, tenant, request, now)
-
-    patch.setattr(Lookups, "earlier_attempt", twice)
-    patch.setattr(Directory, "check_not_tried", lambda self, claim: _nothing())
-
-
-def _adopted_and_not_there(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Directory, "_has_come", lambda self, response_id: _true())
-
-
-def _given_up_and_shown(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Delivery, "lose", lambda self: None)
-
-
-def _never_flushed_again(patch: pytest.MonkeyPatch) -> None:
-    abandon = Commits.abandon
-
-    def forgetful(self: Commits) -> None:
-        due = self._due
-        abandon(self)
-        self._due = due
-
-    patch.setattr(Commits, "abandon", forgetful)
-
-
-def _cut_elsewhere_only(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Registry, "remember_cut", lambda self, response_id, cutoff: None)
-
-
-async def _nothing() -> None:
-    pass
-
-
-PLANTED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], int]] = {
-    "adoption from the living": (_adopted_alive, KINDS, 0),
-    "a claim that is looked up twice": (_claim_looked_up_twice, KINDS, 34),
-    "what was adopted and has not come yet": (_adopted_and_not_there, ("kill", "stop"), 28),
-    "what is not committed is shown": (_given_up_and_shown, ("from the store", "store away"), 17),
-    "a batch that waits for ever": (_never_flushed_again, KINDS, 52),
-    "a cut that its home does not know of": (_cut_elsewhere_only, KINDS, 162),
-}  # with what goes wrong where it matters, and a seed that finds it
-
-
-@pytest.mark.parametrize(("plant", "kinds", "seed"), PLANTED.values(), ids=PLANTED)
-def test_a_planted_bug_is_found(
-    monkeypatch: pytest.MonkeyPatch, plant: Callable[[pytest.MonkeyPatch], None], kinds: tuple[str, ...], seed: int
-) -> None:
-    plant(monkeypatch)
-    assert any(failures(one, kinds) for one in (seed, *range(300)))
+def test_what_is_played_for_a_time_ends_with_what_failed() -> None:
+    said: list[str] = []
+    clock = itertools.count()
+    failed = play(5, 6, lambda seed: ["seed 6: lost"] if seed == 6 else [], said.append, lambda: float(next(clock)))
+    assert failed == [6]
+    assert said[0] == f"seed 6: lost\n{ALONE.format(seed=6)}"
+    assert said[-1].endswith("schedules played, 1 failed: 6")

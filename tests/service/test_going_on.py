@@ -173,7 +173,25 @@ async def test_a_reader_is_told_if_what_it_had_does_not_come_again(tmp_path: Pat
         assert b"epoch_mismatch" in told
         with pytest.raises(WireError) as refused:
             await here.service.resume(LOCAL, response_id, len(delivered) + 90, None)
-        assert refused.value.code is ErrorCode.CURSOR_AHEAD
+        assert refused.value.code is ErrorCode.EPOCH_MISMATCH
+
+
+async def test_a_reader_does_not_take_the_end_of_a_stopped_answer_for_what_it_has_had_there(tmp_path: Path) -> None:
+    response_id, _ = await cut_off(tmp_path / "store.db", say(*WORDS), 2)
+    async with house(tmp_path / "store.db", say(*WORDS)) as here:
+        [run] = here.runs
+        await here.say(3)  # it has come as far as before, and further
+        cut, epoch = run.log.tip, run.log.epoch
+        run.stop("cancel")
+        await here.finish()
+        log = (await here.find(response_id)).log
+        assert log.tip > cut + 1
+        for had in (cut - 1, cut):  # nothing that came where the end is now
+            assert resolve(log, had - 1, epoch) == had
+        for had in (cut + 1, log.tip):  # the process before may have sent more of the text there
+            with pytest.raises(WireError) as refused:
+                resolve(log, had - 1, epoch)
+            assert refused.value.code is ErrorCode.EPOCH_MISMATCH
 
 
 async def test_what_is_sampled_without_a_seed_goes_on_in_another_epoch(tmp_path: Path) -> None:
@@ -514,6 +532,20 @@ async def test_what_is_over_and_not_stored_yet_is_not_shown_to_who_comes_then(tm
         (source, start), shown, again = await asyncio.gather(*asked)
         assert (start, source.log.sealed, shown.status) == (0, True, "completed")
         assert again.response_id == run.response_id
+
+
+async def test_a_cancel_is_not_confirmed_before_it_is_stored_to_who_asks_for_it_again(tmp_path: Path) -> None:
+    settings = changed(deliver="after_commit")
+    async with house(tmp_path / "store.db", say(*WORDS), settings=settings, waits=True) as here:
+        run = await here.create(make_request(on_disconnect=OnDisconnect(policy="continue")))
+        here.flush()
+        await here.service.cancel(LOCAL, run.response_id)
+        await here.finish()
+        again = asyncio.create_task(here.service.cancel(LOCAL, run.response_id))
+        await here.settle()
+        assert not again.done(), "a crash could lose it still"
+        here.flush()
+        assert (await again).response.status == "cancelled"
 
 
 DEEP = b'{"type":"response.in_progress","response":{"x":' + b"[" * 100_000

@@ -19,17 +19,22 @@ from .at_once import at_once
 from .cluster_history import Final, History, judge
 from .server import changed
 from .simulation import http
+from .simulation.asking import Asking
 from .simulation.clients import Clients
+from .simulation.conversing import Conversing
 from .simulation.faults import KINDS, Faults
 from .simulation.node import SimulatedNode
+from .simulation.store import STORE
 from .simulation.world import World
 
 _PORT = 9000
 _NAMES = ("a", "b", "c", "d", "e")
 _END_SECONDS = 240.0  # for everything to be over when all is well again
+_NOTICED_SECONDS = 8.0  # after which every node knows that its store has lost something
 ASKED = (
-    *("create",) * 8, *("same",) * 3, *("follow",) * 4, *("stop",) * 3, "cancel", "steer", "truncate", "delete",
-    "converse",
+    *("create",) * 6, *("same",) * 3, *("follow",) * 4, *("stop",) * 3, "cancel", "steer", "truncate", "delete",
+    "converse", "lanes", "lanes", "stream", "stream", "again", "again", "put", "put", "take out", "list",
+    "delete conversation",
 )  # fmt: skip
 _TURN = re.compile(r"\bq\d+\b")
 
@@ -52,6 +57,7 @@ class _Model:
         script = RandomScript(self._seed if seeded else self._rng.randrange(1 << 30), 1, self._longest)
         steps = list(script(request))
         self._history.prompts.append(turns)
+        self._history.generated[turns[-1]] = self._history.generated.get(turns[-1], 0) + 1
         if seeded:
             text = "".join(step for step in steps if isinstance(step, str))
             self._history.said.setdefault(turns[-1], set()).add(text)
@@ -73,6 +79,8 @@ class Schedule:
         self.engine_options: dict[str, Any] = {"seeds_are_free": rng.random() < 0.7, "max_num_seqs": rng.choice([2, 8])}
         self.nodes: dict[str, SimulatedNode] = {}
         self.clients = Clients(world.loop, rng, self.history, lambda: list(self.nodes.values()))
+        self.asking = Asking(self.clients)
+        self.conversing = Conversing(self.clients, rng)
         self.faults = Faults(self, kinds)
         self.conversations: list[str] = []
         self.log: list[str] = []
@@ -130,6 +138,20 @@ class Schedule:
             await clients.stop(node, some, rng.choice(["cancel", "interrupt"]), rng.choice([None, None, 3, 10]))
         elif what == "converse":
             await self._converse(node)
+        elif what == "lanes":
+            texts = [self._text() for _ in range(rng.randint(2, 4))]
+            members = {"on_disconnect": {"policy": "continue"}, **self._in_conversation(0.3)}
+            await self.asking.in_lanes(node, texts, [rng.choice("xxy") for _ in texts], members)
+        elif what == "stream":
+            text, members = self._text(), self._members()
+            members.pop("background", None)
+            await self.asking.by_post(node, text, members)
+        elif what == "again":
+            text, members = self._text(), self._members()
+            members.pop("background", None)
+            await self.asking.again(node, text, {**members, "request_id": f"r-{text}"}, rng.choice([1, 3, 10]))
+        elif what in ("put", "take out", "list", "delete conversation"):
+            await self._change_conversation(what, node)
         elif what == "steer":
             await clients.steer(node, some, self._text())
         elif what == "truncate":
@@ -138,6 +160,20 @@ class Schedule:
             await clients.delete(node, some)
         elif what == "cancel":
             await clients.cancel(node, some)
+
+    async def _change_conversation(self, what: str, node: SimulatedNode) -> None:
+        if not self.conversations:
+            return
+        conversation = self.rng.choice(self.conversations)
+        self.note(f"{what} {conversation} at {node.name}")
+        if what == "put":
+            await self.conversing.put(node, conversation, [self._text() for _ in range(self.rng.randint(1, 3))])
+        elif what == "take out":
+            await self.conversing.take_out(node)
+        elif what == "list":
+            await self.conversing.page_through(node, conversation)
+        elif len(self.conversations) > 1:
+            await self.conversing.delete(node, conversation)
 
     async def _converse(self, node: SimulatedNode) -> None:
         if (conversation := await self.clients.converse(node)) is not None:
@@ -164,9 +200,19 @@ class Schedule:
         else:
             await self.clients.post(node, text, members)
 
+    def ask_for_much(self, node: SimulatedNode) -> None:
+        """Ask a node for more than it can say in a few seconds."""
+        for _ in range(6):
+            self._spawn(self.clients.create(node, self._text(), {"on_disconnect": {"policy": "continue"}}))
+
     def _text(self) -> str:
         self._num_texts += 1
         return f"q{self._num_texts}"
+
+    def _in_conversation(self, chance: float) -> dict[str, Any]:
+        if self.conversations and self.rng.random() < chance:
+            return {"conversation": self.rng.choice(self.conversations)}
+        return {}
 
     def _members(self) -> dict[str, Any]:
         rng, members = self.rng, dict[str, Any]()
@@ -195,6 +241,7 @@ class Schedule:
         """Let all be well, wait until nothing goes on, and look."""
         history = self.history
         await asyncio.sleep(self.rng.choice([0.0, 2.0, 10.0, 20.0]) * self.rng.random())
+        await self._until(lambda: not self.faults.num_chases, 80, "chases")
         await self.faults.mend()
         self.note("all is well")
         await asyncio.wait(self._tasks, timeout=_END_SECONDS)
@@ -202,24 +249,33 @@ class Schedule:
         for task in self._tasks:
             if task.done() and (error := task.exception()) is not None:
                 history.errors.append(f"a client failed: {error!r}")
+        await asyncio.sleep(_NOTICED_SECONDS if history.lost else 0.0)
         await self._until(self._know_each_other, 60, "nodes that know each other again")
         await self._until(self._nothing_runs, 60, "no running responses")
         await self._until(lambda: all(node.opened.commits.settled for node in self.nodes.values()), 30, "commits")
         for response_id in self.clients.known:
-            history.finals[response_id] = {name: await self._final(node, response_id) for name, node in self._live()}
+            streams = self.rng.sample(sorted(self.nodes), 2)  # all nodes show it, two stream it: that is half the cost
+            history.finals[response_id] = {
+                name: await self._final(node, response_id, stream=name in streams) for name, node in self._live()
+            }
         for conversation_id in self.conversations:
             history.conversations[conversation_id] = {
                 name: await self._items(node, conversation_id) for name, node in self._live()
             }
+        for path in ("/v1/responses?limit=100", *(f"/v1/responses/{one}/input_items" for one in self._some_known())):
+            history.lists[path] = {name: await self._listed(node, path) for name, node in self._live()}
         history.errors += [*self.world.loop.failures]
+        history.cut_off = [(*(way - {STORE}), *span) for way, *span in self.world.network.cuts if STORE in way]
 
     def _live(self) -> list[tuple[str, SimulatedNode]]:
         return [(name, node) for name, node in self.nodes.items() if node.up]
 
-    async def _final(self, node: SimulatedNode, response_id: str) -> Final:
+    async def _final(self, node: SimulatedNode, response_id: str, *, stream: bool) -> Final:
         shown = await http.request(node.port, "GET", f"/v1/responses/{response_id}")
         if shown.status != 200:
             return Final(shown.status, {"code": shown.code}, None)
+        if not stream:
+            return Final(200, shown.json, None)
         path = f"/v1/responses/{response_id}?stream=true&starting_after=-1"
         try:
             async with asyncio.timeout(30):
@@ -228,6 +284,15 @@ class Schedule:
         except TimeoutError:
             self.history.unfinished.append(f"{response_id} as {node.name} streams it")
             return Final(200, shown.json, None)
+
+    def _some_known(self) -> list[str]:
+        known = [one for one in self.clients.known if one not in self.history.unstored]
+        return self.rng.sample(known, min(2, len(known)))
+
+    async def _listed(self, node: SimulatedNode, path: str) -> list[dict[str, Any]] | str:
+        reply = await http.request(node.port, "GET", path)
+        listed: list[dict[str, Any]] | str = reply.json["data"] if reply.status == 200 else reply.code
+        return listed
 
     async def _items(self, node: SimulatedNode, conversation_id: str) -> list[dict[str, Any]] | None:
         reply = await http.request(node.port, "GET", f"/v1/conversations/{conversation_id}/items?order=asc&limit=100")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -56,7 +57,7 @@ class Call(msgspec.Struct, frozen=True, eq=False):
         """Return the query parameters. Raises WireError."""
         given = self.request.query_params
         values = {}
-        for field in msgspec.structs.fields(kind):
+        for field in _fields(kind):
             name = field.encode_name
             several = given.getlist(name) + given.getlist(f"{name}[]")  # OpenAI's SDKs put brackets behind lists
             if members := dict(_members(name, given)):
@@ -98,6 +99,12 @@ def _members(name: str, given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield key[len(name) + 1 :], value
         elif key.startswith(f"{name}[") and key.endswith("]") and len(key) > len(name) + 2:
             yield key[len(name) + 1 : -1], value
+
+
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Return the fields of a struct, whose annotations are evaluated once and not for each request."""
+    return msgspec.structs.fields(kind)
 
 
 def _convert(value: Any, kind: Any, name: str) -> Any:

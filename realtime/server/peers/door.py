@@ -212,8 +212,9 @@ class _Guest:
         request = messages.decode_request(asked.request)
         given = codec.decode_items(asked.given, "input", self._limits.max_items)
         source = await self._service.create(
-            asked.who, request, None, native=asked.native, given=given, origin=asked.origin, here=True
-        )
+            asked.who, request, None, native=asked.native, given=given, origin=asked.origin, here=True,
+            asker=self._node,
+        )  # fmt: skip
         return Done(asked.number, source.response_id)
 
     async def _stop(self, asked: messages.Stop) -> Done:

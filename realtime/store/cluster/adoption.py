@@ -13,6 +13,8 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, ParamSpec, TypeVar
 
+import msgspec
+
 from realtime.context.turns import Turn
 from realtime.store.conversations import Conversation
 from realtime.store.packed.journal import Chunk, decode_chunks
@@ -21,6 +23,7 @@ from realtime.store.packed.records import decode_head
 
 from . import keys
 from .backend import Away, Backend, Changes, Conflict, Expected, Fenced, Key, Lease
+from .commit_order import CommitOrder
 from .conversation_rows import read_conversation
 from .journal_rows import JournalRows
 from .membership import HeldElsewhere, Owner
@@ -59,11 +62,12 @@ class Adoption:
         self._sleep = sleep
         self._lease: Lease | None = None
         self._journal: JournalRows | None = None
+        self._order: CommitOrder | None = None
         self._adopted = 0
 
-    def begin(self, lease: Lease, journal: JournalRows) -> None:
+    def begin(self, lease: Lease, journal: JournalRows, order: CommitOrder) -> None:
         """Own responses and conversations under this lease from now on."""
-        self._lease, self._journal = lease, journal
+        self._lease, self._journal, self._order = lease, journal, order
 
     def end(self) -> None:
         """Own nothing any more."""
@@ -162,11 +166,12 @@ class Adoption:
         return self._lease
 
     async def commit(self, checks: dict[Key, Expected], sets: dict[Key, bytes], deletes: Iterable[Key] = ()) -> None:
-        """Commit changes at once, outside the batches, however long that takes. Raises Conflict, also when the changes
-        were made but the answer was lost, and Fenced.
-        """
-        changes = Changes(fence=self.lease, checks=checks, sets=sets, deletes=list(deletes))
-        await self._patiently(self._backend.commit, changes)
+        """Commit changes at once, outside the batches, however long that takes. Raises Conflict, and Fenced."""
+        changes, order = Changes(fence=self.lease, checks=checks, sets=sets, deletes=list(deletes)), self._order
+        assert order is not None
+        await order.run(
+            lambda number: self._backend.commit(msgspec.structs.replace(changes, number=number)), self._patiently
+        )
 
     # -- parts
 

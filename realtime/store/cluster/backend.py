@@ -33,8 +33,9 @@ class LiveLease(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """One commit. `number`: the caller's count of its commits, so that one that is sent again after a lost answer takes
-    effect once. 0: it may take effect twice (it has no `adds` and no `checks`).
+    """One commit. `number`: the caller's count of its commits under the lease, from 1. One that is sent again after a
+    lost answer takes effect once; one whose predecessor is not there, because a store that failed over has lost it, is
+    refused as without a lease. 0: it may take effect twice, and at any time (it has no `adds` and no `checks`).
     """
 
     fence: Lease
@@ -46,7 +47,13 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fenced(Exception):
-    """An error: the lease is not live, and never will be again. Nothing has changed."""
+    """An error: the lease is not live, and never will be again, or the store has lost what was committed under it.
+    Nothing has changed.
+    """
+
+
+class Lost(Fenced):
+    """An error: the store has failed over, or was started again, without what was committed under the lease."""
 
 
 class Conflict(Exception):
@@ -85,18 +92,16 @@ class Backend(Protocol):
         """
 
     async def commit(self, changes: Changes) -> None:
-        """Make all changes, or none. Raises Fenced and Conflict. A lease is fenced, too, when the store has lost a
-        commit that it had acknowledged to it.
-        """
+        """Make all changes, or none. Raises Fenced, Lost among them, and Conflict."""
 
     # -- leases
 
     async def acquire(self, node: str, seconds: float, told: bytes) -> Lease | None:
         """Begin a lease; None: the node has a live one."""
 
-    async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
-        """Extend a live lease to so many seconds from now. Return False if it is not live, or if the store has lost a
-        commit that it had acknowledged to it.
+    async def renew(self, lease: Lease, seconds: float, told: bytes, number: int = 0) -> bool:
+        """Extend a live lease to so many seconds from now. Return False if it is not live, or if the commits under it
+        up to this number are not there.
         """
 
     async def release(self, lease: Lease) -> None:

@@ -18,6 +18,7 @@ from realtime.store.packed.batches import Batch, Done
 from . import keys
 from .adoption import Adoption, Sleep
 from .backend import Away, Backend, Changes, Conflict, Fenced, Key, Lease, Refused
+from .commit_order import CommitOrder
 from .journal_rows import JournalRows
 from .reading import Reading
 from .transaction import Transaction
@@ -43,12 +44,13 @@ class Committer:
         self._adoption = adoption
         self._sleep = sleep
         self._journal: JournalRows | None = None
-        self._number = 0
+        self.order: CommitOrder | None = None
 
     def begin(self, lease: Lease) -> None:
         """Write under this lease from now on."""
-        self.lease, self._journal, self._number = lease, JournalRows(lease), 0
-        self._adoption.begin(lease, self._journal)
+        self.lease, self._journal = lease, JournalRows(lease)
+        self.order = CommitOrder(self._backend, lease)
+        self._adoption.begin(lease, self._journal, self.order)
 
     def end(self) -> None:
         """Stop writing."""
@@ -57,18 +59,20 @@ class Committer:
 
     async def run(self, batch: Batch) -> Done:
         """Commit a batch, however long that takes. Raises Fenced."""
-        journal, lease = self._journal, self.lease
-        if lease is None or journal is None:
+        journal, lease, order = self._journal, self.lease, self.order
+        if lease is None or journal is None or order is None:
             raise Fenced
         if not batch.steps and not journal.is_long:
             sets, tips = journal.append(batch.appended)
             if sets:
                 changes = Changes(fence=lease, sets=sets, deletes=journal.outdated())
-                await self._patiently(lambda: self._backend.commit(changes))
+                await order.run(
+                    lambda number: self._backend.commit(msgspec.structs.replace(changes, number=number)),
+                    self._patiently,
+                )
             return Done(tips)
-        self._number += 1
-        steps = _Steps(self._backend, batch, lease, journal, self._number, self._sleep)
-        tx, tips = await self._patiently(steps.commit)
+        steps = _Steps(self._backend, batch, lease, journal, self._sleep)
+        tx, tips = await order.run(steps.commit, self._patiently)
         if not tx.all.swept:
             return Done(tips, tx.all.gone, tx.all.given_up)
         return Done(tips, tx.all.gone, tx.all.given_up, await self._patiently(self._reading.next_expiry), True)
@@ -109,33 +113,36 @@ class Committer:
 class _Steps:
     """A batch's steps, which may have to be tried more than once."""
 
-    def __init__(
-        self, backend: Backend, batch: Batch, lease: Lease, journal: JournalRows, number: int, sleep: Sleep
-    ) -> None:
+    def __init__(self, backend: Backend, batch: Batch, lease: Lease, journal: JournalRows, sleep: Sleep) -> None:
         self._backend = backend
         self._batch = batch
         self._lease = lease
         self._journal = journal
-        self._number = number
         self._sleep = sleep
         self._row: tuple[dict[Key, bytes], dict[int, int]] | None = None
         self._outdated: list[Key] = []
 
-    async def commit(self) -> tuple[Transaction, dict[int, int]]:
-        """Commit the batch. Return what was done, and the new tips. Raises Away, and Fenced."""
+    async def commit(self, number: int) -> tuple[Transaction, dict[int, int]]:
+        """Commit the batch under this number. Return what was done, and the new tips. Raises Away, and Fenced."""
         for _ in range(_MAX_CONFLICTS):
             tx = await self._taken()
             sets, tips = self._appended(tx)
             try:
-                await self._backend.commit(self._changes(tx, sets))
+                await self._backend.commit(self._changes(tx, sets, number))
             except Conflict:
                 await self._sleep(random.uniform(0.0, 0.01))
                 continue
             except Refused:
                 logger.exception("batch not stored")  # a bug of ours; the next ones may do
+                await self._use_up(number)
             return tx, tips
         logger.error("batch not stored: it was in conflict %d times", _MAX_CONFLICTS)
+        await self._use_up(number)
         return Transaction(self._backend, self._lease), {}
+
+    async def _use_up(self, number: int) -> None:
+        """Commit nothing under this number: the next one counts on it."""
+        await self._backend.commit(Changes(fence=self._lease, number=number))
 
     async def _taken(self) -> Transaction:
         tx = Transaction(self._backend, self._lease)
@@ -167,7 +174,7 @@ class _Steps:
             self._outdated = self._journal.outdated()
         return self._row
 
-    def _changes(self, tx: Transaction, row: dict[Key, bytes]) -> Changes:
-        changes, outdated = tx.changes(self._number), set(self._outdated)
+    def _changes(self, tx: Transaction, row: dict[Key, bytes], number: int) -> Changes:
+        changes, outdated = tx.changes(number), set(self._outdated)
         sets = {key: value for key, value in changes.sets.items() if key not in outdated}
         return msgspec.structs.replace(changes, sets={**sets, **row}, deletes=[*changes.deletes, *self._outdated])

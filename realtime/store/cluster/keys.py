@@ -91,6 +91,11 @@ def journal(lease: Lease, row: int) -> Key:
     return key("journal", lease.node, number(lease.epoch), number(row))
 
 
+def is_of_journal(key: Key) -> bool:
+    """Return whether only the commits of one lease have this key."""
+    return key.startswith(b"journal/")
+
+
 def erasure(lease: Lease, row_number: int) -> Key:
     """Key of a response, by its number, that must vanish from a lease's journal."""
     return key("erase", lease.node, number(lease.epoch), str(row_number))

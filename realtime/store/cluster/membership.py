@@ -58,11 +58,14 @@ class CannotJoin(Exception):
 
 
 class HeldElsewhere(Exception):
-    """An error: another live node has the conversation in memory, and has to be asked."""
+    """An error: another live node has the conversation in memory, and has to be asked. `tried_here`: about a request
+    that this node has tried before, which came to nothing.
+    """
 
     def __init__(self, owner: Owner) -> None:
         super().__init__(f"node {owner.node} holds it")
         self.owner = owner
+        self.tried_here = False
 
 
 class Membership(Protocol):

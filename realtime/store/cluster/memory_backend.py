@@ -11,8 +11,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
-from .acknowledged import Acknowledged
-from .backend import Away, Backend, Changes, Conflict, Expected, Fenced, Key, Lease, LiveLease
+from .backend import Away, Backend, Changes, Conflict, Expected, Fenced, Key, Lease, LiveLease, Lost
 
 
 class MemoryBackend(Backend):
@@ -29,8 +28,6 @@ class MemoryBackend(Backend):
         self._leases: dict[str, tuple[int, float, bytes]] = {}  # node -> epoch, ends at, told
         self._newest = 0  # epoch
         self._numbers: dict[str, int] = {}  # node -> the newest commit of its lease
-        self._counts: dict[str, int] = {}  # node -> commits of its lease
-        self._acknowledged = Acknowledged()  # to whoever asked, not of this store
         self._taken: dict[str, float] = {}  # key -> until when
         self._counters: dict[str, tuple[int, float]] = {}
 
@@ -71,16 +68,15 @@ class MemoryBackend(Backend):
             self._newest += 1
             self._leases[node] = (self._newest, self._clock() + seconds, told)
             self._numbers.pop(node, None)
-            self._counts.pop(node, None)
             lease = Lease(node, self._newest)
         self._answer()
         return lease
 
-    async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
+    async def renew(self, lease: Lease, seconds: float, told: bytes, number: int = 0) -> bool:
         """See Backend."""
         self._check()
         with self._lock:
-            live = self._epoch(lease.node) == lease.epoch and self._has_all_of(lease)
+            live = self._epoch(lease.node) == lease.epoch and self._numbers.get(lease.node, 0) >= number
             if live:
                 self._leases[lease.node] = (lease.epoch, self._clock() + seconds, told)
         self._answer()
@@ -159,18 +155,15 @@ class MemoryBackend(Backend):
             found = MemoryBackend(self._clock)
             found._values, found._order = dict(self._values), list(self._order)
             found._leases, found._newest = dict(self._leases), self._newest
-            found._numbers, found._counts = dict(self._numbers), dict(self._counts)
+            found._numbers = dict(self._numbers)
             found._taken, found._counters = dict(self._taken), dict(self._counters)
             return found
 
     def become(self, replica: MemoryBackend) -> None:
-        """Have only what a replica has, but for the newest epoch, which follows the clock in a real store: whoever asks
-        has been told of more.
-        """
+        """Have only what a replica has, but for the newest epoch, which follows the clock in a real store."""
         with self._lock:
             self._values, self._order = dict(replica._values), list(replica._order)
-            self._leases = dict(replica._leases)
-            self._numbers, self._counts = dict(replica._numbers), dict(replica._counts)
+            self._leases, self._numbers = dict(replica._leases), dict(replica._numbers)
             self._taken, self._counters = dict(replica._taken), dict(replica._counters)
 
     # -- parts
@@ -191,10 +184,13 @@ class MemoryBackend(Backend):
 
     def _commit(self, changes: Changes) -> None:
         node = changes.fence.node
-        if self._epoch(node) != changes.fence.epoch or not self._has_all_of(changes.fence):
+        if self._epoch(node) != changes.fence.epoch:
             raise Fenced
-        if changes.number and self._numbers.get(node) == changes.number:
+        newest = self._numbers.get(node, 0)
+        if changes.number and newest == changes.number:
             return
+        if changes.number and newest != changes.number - 1:
+            raise Lost
         for key, expected in changes.checks.items():
             if not _is_as(self._values.get(key), expected):
                 raise Conflict
@@ -208,11 +204,6 @@ class MemoryBackend(Backend):
         for key, number in changes.adds.items():
             self._set(key, b"%d" % (int(self._values.get(key, b"0")) + number))
         self.num_commits += 1
-        self._counts[node] = self._counts.get(node, 0) + 1
-        self._acknowledged.note(changes.fence, self._counts[node])
-
-    def _has_all_of(self, lease: Lease) -> bool:
-        return self._counts.get(lease.node, 0) >= self._acknowledged.of(lease)
 
     def _set(self, key: Key, value: bytes) -> None:
         if key not in self._values:

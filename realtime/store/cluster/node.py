@@ -237,7 +237,8 @@ class ClusterNode(Membership):
         self._host.tell(lambda: self._see(others))
 
     async def _renew(self, lease: Lease) -> tuple[bool, Sequence[LiveLease]]:
-        live = await self._backend.renew(lease, self._times.live, msgspec.msgpack.encode(self._told))
+        number = order.number if (order := self._committer.order) is not None else 0
+        live = await self._backend.renew(lease, self._times.live, msgspec.msgpack.encode(self._told), number)
         return live, await self._backend.leases() if live else ()
 
     async def _within(self, seconds: float, work: Awaitable[T]) -> T:

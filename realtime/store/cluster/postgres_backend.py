@@ -11,10 +11,10 @@ from zlib import crc32
 import asyncpg
 
 from . import postgres_schema as sql
-from .acknowledged import Acknowledged
-from .backend import Away, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
+from .backend import Away, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Lost, Refused
 from .facts import CONNECTIONS, Inspectable, StoreFacts
 from .forms import FORM, check_form
+from .keys import is_of_journal
 from .postgres_facts import read_facts
 from .reasons import reason_of
 from .room import Room
@@ -47,7 +47,6 @@ class PostgresBackend(Inspectable):
             self._url, self._schema = split_namespace(url)
         except BadUrl as error:
             raise Refused(str(error)) from None
-        self._acknowledged = Acknowledged()
         self._there: asyncpg.Pool[asyncpg.Record] | None = None
         self._commit = self._sql(sql.CALL)
         self._look_ups, self._commits = Room(_LOOK_UPS, _SECONDS), Room(_COMMITS, _SECONDS)
@@ -72,27 +71,25 @@ class PostgresBackend(Inspectable):
 
     async def commit(self, changes: Changes) -> None:
         """See Backend."""
-        lease, checks = changes.fence, changes.checks
-        present = [key for key, value in checks.items() if value is True]
+        checks, present = changes.checks, [key for key, value in changes.checks.items() if value is True]
         equal = [(key, value) for key, value in checks.items() if value is not True]
         locked = [*checks, *changes.deletes, *changes.sets] if changes.number or checks else ()
-        locks = sorted({crc32(key) % _NUM_LOCKS for key in locked})
+        locks = sorted({crc32(key) % _NUM_LOCKS for key in locked if not is_of_journal(key)})
         try:
             async with self._commits:
                 [row] = await self._fetch(
-                    self._commit, lease.node, lease.epoch, changes.number, self._acknowledged.of(lease), locks,
+                    self._commit, changes.fence.node, changes.fence.epoch, changes.number, locks,
                     [key for key, _ in equal], [value for _, value in equal], present, list(changes.deletes),
                     list(changes.sets), list(changes.sets.values()), list(changes.adds), list(changes.adds.values()),
                 )  # fmt: skip
         except _IN_THE_WAY:
             raise Conflict from None
-        if row[0] == sql.MISSED:
-            self._acknowledged.missed(lease)
-        if row[0] in (sql.FENCED, sql.MISSED):
+        if row[0] == sql.FENCED:
             raise Fenced
+        if row[0] == sql.LOST:
+            raise Lost
         if row[0] == sql.CONFLICT:
             raise Conflict
-        self._acknowledged.note(lease, row[0])
 
     # -- leases
 
@@ -101,10 +98,9 @@ class PostgresBackend(Inspectable):
         rows = await self._fetch(self._sql(sql.ACQUIRE), node, seconds, told)
         return Lease(node, rows[0][0]) if rows else None
 
-    async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
+    async def renew(self, lease: Lease, seconds: float, told: bytes, number: int = 0) -> bool:
         """See Backend."""
-        known = self._acknowledged.of(lease)
-        return bool(await self._fetch(self._sql(sql.RENEW), lease.node, lease.epoch, seconds, told, known))
+        return bool(await self._fetch(self._sql(sql.RENEW), lease.node, lease.epoch, seconds, told, number))
 
     async def release(self, lease: Lease) -> None:
         """See Backend."""

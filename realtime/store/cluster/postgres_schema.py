@@ -2,8 +2,7 @@
 
 `commit` is a transaction in one call. It locks the lease's row for its length, so that nobody can find the lease ended
 and adopt its responses while a commit is under way. It locks what it checks by numbers that the caller derives from the
-keys, in ascending order, so that two commits that could conflict follow one another. It returns how many commits of the
-lease there are by now, or one of the numbers below.
+keys, in ascending order, so that two commits that could conflict follow one another.
 
 Epochs follow the clock, so that a new primary gives none again that the old one gave last.
 """
@@ -18,34 +17,36 @@ INSERT INTO {schema}.version SELECT {form} WHERE NOT EXISTS (SELECT FROM {schema
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS {schema}.kv (key bytea PRIMARY KEY, value bytea NOT NULL);
+ALTER TABLE {schema}.kv ALTER COLUMN value SET STORAGE EXTERNAL;
 CREATE TABLE IF NOT EXISTS {schema}.lease (
     node text PRIMARY KEY, epoch bigint NOT NULL, ends_at timestamptz NOT NULL, told bytea NOT NULL,
     number bigint NOT NULL
 );
-ALTER TABLE {schema}.lease ADD COLUMN IF NOT EXISTS commits bigint NOT NULL DEFAULT 0;
-ALTER TABLE {schema}.kv ALTER COLUMN value SET STORAGE EXTERNAL;
 CREATE SEQUENCE IF NOT EXISTS {schema}.epoch;
 CREATE TABLE IF NOT EXISTS {schema}.taken (key text PRIMARY KEY, until timestamptz NOT NULL);
 CREATE TABLE IF NOT EXISTS {schema}.counter (name text PRIMARY KEY, total bigint NOT NULL, until timestamptz NOT NULL);
 """
 
-FENCED, CONFLICT, MISSED = -1, -2, -3
+FENCED, CONFLICT, LOST = 1, 2, 3  # what `commit` returns; 0: done
 
 COMMIT = """
 CREATE OR REPLACE FUNCTION {schema}.commit(
-    its_node text, its_epoch bigint, its_number bigint, its_commits bigint, locks integer[],
-    equal_keys bytea[], equal_values bytea[],
+    its_node text, its_epoch bigint, its_number bigint, locks integer[], equal_keys bytea[], equal_values bytea[],
     present_keys bytea[], deletes bytea[], set_keys bytea[], set_values bytea[], add_keys bytea[], add_numbers bigint[]
-) RETURNS bigint LANGUAGE plpgsql AS $$
+) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     last_number bigint;
-    num_commits bigint;
 BEGIN
-    SELECT number, commits INTO last_number, num_commits FROM {schema}.lease
-        WHERE node = its_node AND epoch = its_epoch AND ends_at > clock_timestamp() FOR NO KEY UPDATE;
-    IF NOT FOUND THEN RETURN -1; END IF;
-    IF num_commits < its_commits THEN RETURN -3; END IF;
-    IF its_number <> 0 AND last_number = its_number THEN RETURN num_commits; END IF;
+    IF its_number = 0 THEN
+        PERFORM FROM {schema}.lease
+            WHERE node = its_node AND epoch = its_epoch AND ends_at > clock_timestamp() FOR SHARE;
+    ELSE
+        SELECT number INTO last_number FROM {schema}.lease
+            WHERE node = its_node AND epoch = its_epoch AND ends_at > clock_timestamp() FOR NO KEY UPDATE;
+    END IF;
+    IF NOT FOUND THEN RETURN 1; END IF;
+    IF last_number = its_number THEN RETURN 0; END IF;
+    IF last_number <> its_number - 1 THEN RETURN 3; END IF;
     PERFORM pg_advisory_xact_lock({lock}, one) FROM unnest(locks) one;
     IF EXISTS (
         SELECT FROM unnest(equal_keys, equal_values) AS wanted(key, value) LEFT JOIN {schema}.kv USING (key)
@@ -53,7 +54,7 @@ BEGIN
     ) OR EXISTS (
         SELECT FROM unnest(present_keys) AS wanted(key) LEFT JOIN {schema}.kv USING (key) WHERE kv.key IS NULL
     ) THEN
-        RETURN -2;
+        RETURN 2;
     END IF;
     DELETE FROM {schema}.kv WHERE key = ANY (deletes);
     INSERT INTO {schema}.kv SELECT * FROM unnest(set_keys, set_values)
@@ -62,9 +63,10 @@ BEGIN
         FROM unnest(add_keys, add_numbers) AS new(key, added) ORDER BY key
         ON CONFLICT (key) DO UPDATE SET value = convert_to(
             (convert_from(kv.value, 'UTF8')::bigint + convert_from(EXCLUDED.value, 'UTF8')::bigint)::text, 'UTF8');
-    UPDATE {schema}.lease SET commits = num_commits + 1,
-        number = CASE WHEN its_number = 0 THEN last_number ELSE its_number END WHERE node = its_node;
-    RETURN num_commits + 1;
+    IF its_number <> 0 THEN
+        UPDATE {schema}.lease SET number = its_number WHERE node = its_node;
+    END IF;
+    RETURN 0;
 END $$;
 """
 
@@ -74,18 +76,17 @@ GET = (
     "ORDER BY place"
 )
 RANGE = "SELECT key, value FROM {schema}.kv WHERE key >= $1 AND key < $2 ORDER BY key {order} LIMIT $3"
-CALL = "SELECT {schema}.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+CALL = "SELECT {schema}.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 ACQUIRE = """
-INSERT INTO {schema}.lease (node, epoch, ends_at, told, number)
+INSERT INTO {schema}.lease
 VALUES ($1, setval('{schema}.epoch', greatest(nextval('{schema}.epoch'),
     (extract(epoch FROM clock_timestamp()) * 1000)::bigint)), clock_timestamp() + $2 * interval '1 second', $3, 0)
-ON CONFLICT (node) DO UPDATE SET epoch = EXCLUDED.epoch, ends_at = EXCLUDED.ends_at, told = EXCLUDED.told, number = 0,
-    commits = 0
+ON CONFLICT (node) DO UPDATE SET epoch = EXCLUDED.epoch, ends_at = EXCLUDED.ends_at, told = EXCLUDED.told, number = 0
 WHERE lease.ends_at <= clock_timestamp() RETURNING epoch
 """
 RENEW = """
 UPDATE {schema}.lease SET ends_at = clock_timestamp() + $3 * interval '1 second', told = $4
-WHERE node = $1 AND epoch = $2 AND ends_at > clock_timestamp() AND commits >= $5 RETURNING true
+WHERE node = $1 AND epoch = $2 AND ends_at > clock_timestamp() AND number >= $5 RETURNING true
 """
 RELEASE = "DELETE FROM {schema}.lease WHERE node = $1 AND epoch = $2"
 LEASES = "SELECT node, epoch, told FROM {schema}.lease WHERE ends_at > clock_timestamp() ORDER BY node"

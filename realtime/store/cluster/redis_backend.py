@@ -14,8 +14,7 @@ from redis import exceptions
 from redis.asyncio.sentinel import MasterNotFoundError
 
 from . import redis_scripts as scripts
-from .acknowledged import Acknowledged
-from .backend import Away, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Refused
+from .backend import Away, Changes, Conflict, Denied, Fenced, Key, Lease, LiveLease, Lost, Refused
 from .facts import Inspectable, StoreFacts
 from .forms import FORM, check_form
 from .keys import SPACES
@@ -47,7 +46,6 @@ class RedisBackend(Inspectable):
         self._own = f"{namespace}!".encode()  # of what is not in a space
         self._sets = {space.encode(): self._own + b"in-order:" + space.encode() for space in SPACES}
         self._digests: dict[str, str] = {}
-        self._acknowledged = Acknowledged()
         self._execute: Any = self._redis.execute_command
         self._look_ups, self._commits = Room(_LOOK_UPS, _SECONDS), Room(_COMMITS, _SECONDS)
 
@@ -73,7 +71,10 @@ class RedisBackend(Inspectable):
 
     async def commit(self, changes: Changes) -> None:
         """See Backend."""
-        lease, arguments = changes.fence, list[bytes | int]()
+        node, epoch = changes.fence.node.encode(), changes.fence.epoch
+        arguments: list[bytes | int] = [
+            epoch, changes.number, len(changes.checks), len(changes.deletes), len(changes.sets), len(changes.adds),
+        ]  # fmt: skip
         for key, expected in changes.checks.items():
             kind = b"-" if expected is None else b"+" if expected is True else b"="
             arguments += (self._prefix + key, kind, expected if isinstance(expected, bytes) else b"")
@@ -83,37 +84,28 @@ class RedisBackend(Inspectable):
             arguments += (*self._names(key), value)
         for key, number in changes.adds.items():
             arguments += (*self._names(key), number)
-        node = lease.node.encode()
-        keys = [self._lease(node), self._own + b"number:" + node, self._num_commits(lease.node)]
         async with self._commits:
-            result = await self._run(
-                scripts.COMMIT, keys, lease.epoch, changes.number, len(changes.checks), len(changes.deletes),
-                len(changes.sets), len(changes.adds), self._acknowledged.of(lease), *arguments,
-            )  # fmt: skip
-        if result == scripts.MISSED:
-            self._acknowledged.missed(lease)
-        if result in (scripts.FENCED, scripts.MISSED):
+            result = await self._run(scripts.COMMIT, [self._lease(node), self._number(node)], *arguments)
+        if result == scripts.FENCED:
             raise Fenced
+        if result == scripts.LOST:
+            raise Lost
         if result == scripts.CONFLICT:
             raise Conflict
-        self._acknowledged.note(lease, result)
 
     # -- leases
 
     async def acquire(self, node: str, seconds: float, told: bytes) -> Lease | None:
         """See Backend."""
-        keys = [self._lease(node.encode()), self._own + b"epoch", self._own + b"told", self._num_commits(node)]
+        keys = [self._lease(node.encode()), self._own + b"epoch", self._own + b"told"]
         epoch = await self._run(scripts.ACQUIRE, keys, node, int(seconds * 1e3), told)
         return Lease(node, int(epoch)) if epoch is not None else None
 
-    async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
+    async def renew(self, lease: Lease, seconds: float, told: bytes, number: int = 0) -> bool:
         """See Backend."""
-        keys = [self._lease(lease.node.encode()), self._own + b"told", self._num_commits(lease.node)]
-        known = self._acknowledged.of(lease)
-        result = await self._run(scripts.RENEW, keys, lease.node, lease.epoch, int(seconds * 1e3), told, known)
-        if result == scripts.MISSED:
-            self._acknowledged.missed(lease)
-        return bool(result == 1)
+        node = lease.node.encode()
+        keys = [self._lease(node), self._own + b"told", self._number(node)]
+        return bool(await self._run(scripts.RENEW, keys, lease.node, lease.epoch, int(seconds * 1e3), told, number))
 
     async def release(self, lease: Lease) -> None:
         """See Backend."""
@@ -170,8 +162,8 @@ class RedisBackend(Inspectable):
     def _lease(self, node: bytes) -> bytes:
         return self._own + b"lease:" + node
 
-    def _num_commits(self, node: str) -> bytes:
-        return self._own + b"commits:" + node.encode()
+    def _number(self, node: bytes) -> bytes:
+        return self._own + b"number:" + node
 
     def _names(self, key: Key) -> tuple[bytes, bytes, bytes]:
         """Return the name of a key, its sorted set, and its member there."""

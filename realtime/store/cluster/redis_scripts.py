@@ -1,7 +1,6 @@
 """Lua scripts, each of which Redis runs in one step. Pure.
 
-Values are strings. `COMMIT` returns how many commits of the lease there are by now, or one of the numbers below. Keys
-of a space that is read in order are also members of a sorted set, one for each space. A lease
+Values are strings. Keys of a space that is read in order are also members of a sorted set, one for each space. A lease
 is a string that expires by itself; an expired one never comes back.
 """
 
@@ -17,19 +16,32 @@ end
 return form
 """
 
-FENCED, CONFLICT, MISSED = -1, -2, -3
+# The number of the newest commit under a lease, of what is written as EPOCH:NUMBER; 0: there is none.
+_NEWEST = """
+local function newest(key, epoch)
+    local written = redis.call('GET', key)
+    if not written or written:sub(1, #epoch + 1) ~= epoch .. ':' then return 0 end
+    return tonumber(written:sub(#epoch + 2))
+end
+"""
 
-COMMIT = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
-local count = tonumber(redis.call('GET', KEYS[3]) or '0')
-if count < tonumber(ARGV[7]) then return -3 end
-local number = ARGV[2]
-if number ~= '0' and redis.call('GET', KEYS[2]) == ARGV[1] .. ':' .. number then return count end
-local at = 8
+FENCED, CONFLICT, LOST = 1, 2, 3  # what COMMIT returns; 0: done
+
+COMMIT = (
+    _NEWEST
+    + """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 1 end
+local number = tonumber(ARGV[2])
+if number ~= 0 then
+    local before = newest(KEYS[2], ARGV[1])
+    if before == number then return 0 end
+    if before ~= number - 1 then return 3 end
+end
+local at = 7
 for _ = 1, tonumber(ARGV[3]) do
     local found, kind = redis.call('GET', ARGV[at]), ARGV[at + 1]
     if (kind == '=' and found ~= ARGV[at + 2]) or (kind == '-' and found) or (kind == '+' and not found) then
-        return -2
+        return 2
     end
     at = at + 3
 end
@@ -48,9 +60,10 @@ for _ = 1, tonumber(ARGV[6]) do
     if ARGV[at + 1] ~= '' then redis.call('ZADD', ARGV[at + 1], 0, ARGV[at + 2]) end
     at = at + 4
 end
-if number ~= '0' then redis.call('SET', KEYS[2], ARGV[1] .. ':' .. number) end
-return redis.call('INCR', KEYS[3])
+if number ~= 0 then redis.call('SET', KEYS[2], ARGV[1] .. ':' .. ARGV[2]) end
+return 0
 """
+)
 
 RANGE = """
 local found
@@ -72,17 +85,18 @@ local epoch = string.format('%.0f', math.max(tonumber(redis.call('GET', KEYS[2])
 redis.call('SET', KEYS[2], epoch)
 redis.call('SET', KEYS[1], epoch, 'PX', ARGV[2])
 redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
-redis.call('DEL', KEYS[4])
 return epoch
 """
 
-RENEW = """
-if redis.call('GET', KEYS[1]) ~= ARGV[2] then return 0 end
-if tonumber(redis.call('GET', KEYS[3]) or '0') < tonumber(ARGV[5]) then return -3 end
+RENEW = (
+    _NEWEST
+    + """
+if redis.call('GET', KEYS[1]) ~= ARGV[2] or newest(KEYS[3], ARGV[2]) < tonumber(ARGV[5]) then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[4])
 return 1
 """
+)
 
 RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end

@@ -46,9 +46,9 @@ class TimedBackend(Backend):
         """See Backend."""
         return await self._timed("lease", self._backend.acquire(node, seconds, told))
 
-    async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
+    async def renew(self, lease: Lease, seconds: float, told: bytes, number: int = 0) -> bool:
         """See Backend."""
-        return await self._timed("lease", self._backend.renew(lease, seconds, told))
+        return await self._timed("lease", self._backend.renew(lease, seconds, told, number))
 
     async def release(self, lease: Lease) -> None:
         """See Backend."""

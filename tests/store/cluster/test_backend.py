@@ -66,15 +66,33 @@ async def test_a_commit_is_all_or_nothing(backend: Backend) -> None:
         {b"record/a": b"2"}, {b"record/a": None}, {b"record/b": b"1"}, {b"record/b": True},
         {b"record/a": b"1", b"record/b": True},
     ]  # fmt: skip
-    for number, checks in enumerate(wrong, 1):
-        changes = Changes(fence=lease, number=number, checks=checks, sets={b"record/c": b"3"}, deletes=[b"record/a"])  # type: ignore[arg-type]
+    for checks in wrong:
+        changes = Changes(fence=lease, number=1, checks=checks, sets={b"record/c": b"3"}, deletes=[b"record/a"])  # type: ignore[arg-type]
         with pytest.raises(Conflict):
             await backend.commit(changes)
     assert list(await backend.get([b"record/a", b"record/c"])) == [b"1", None]
     right: dict[bytes, bytes | bool | None] = {b"record/a": b"1", b"record/b": None}
-    await backend.commit(Changes(fence=lease, number=9, checks=right, sets={b"record/c": b"3"}, deletes=[b"record/a"]))  # type: ignore[arg-type]
-    await backend.commit(Changes(fence=lease, number=10, checks={b"record/c": True}))
+    await backend.commit(Changes(fence=lease, number=1, checks=right, sets={b"record/c": b"3"}, deletes=[b"record/a"]))  # type: ignore[arg-type]
+    await backend.commit(Changes(fence=lease, number=2, checks={b"record/c": True}))
     assert list(await backend.get([b"record/a", b"record/c"])) == [None, b"3"]
+
+
+async def test_a_commit_whose_predecessor_is_lost_changes_nothing(backend: Backend) -> None:
+    lease = await leased(backend)
+    await backend.commit(Changes(fence=lease, number=1, sets={b"record/a": b"1"}))
+    for number in (3, 4):  # the node has the answer of the second one, from a store that another one has replaced
+        with pytest.raises(Fenced):
+            await backend.commit(Changes(fence=lease, number=number, sets={b"record/a": b"3"}))
+    assert list(await backend.get([b"record/a"])) == [b"1"]
+    assert [await backend.renew(lease, HOUR, b"", number) for number in (0, 1, 2)] == [True, True, False]
+    await backend.commit(Changes(fence=lease, number=2, sets={b"record/a": b"2"}))
+    with pytest.raises(Fenced):  # nor does one that was under way for long
+        await backend.commit(Changes(fence=lease, number=1, sets={b"record/a": b"1"}))
+    assert list(await backend.get([b"record/a"])) == [b"2"]
+    await backend.release(lease)
+    newer = await leased(backend)
+    assert not await backend.renew(newer, HOUR, b"", 1)  # what is counted is of one lease
+    await backend.commit(Changes(fence=newer, number=1, sets={b"record/a": b"4"}))
 
 
 async def test_a_commit_that_comes_twice_takes_effect_once(backend: Backend) -> None:

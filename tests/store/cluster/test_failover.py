@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+import msgspec
 import pytest
 
-from realtime.store.cluster.backend import Away, Backend, Changes, Fenced, Lease
+from realtime.store.cluster.backend import Away, Backend, Changes, Lease, Lost
+from realtime.store.cluster.commit_order import CommitOrder
 from realtime.store.cluster.stores import make_backend
 from tests.support.long import LONG
 from tests.support.replicas import replicated, sentinel
@@ -17,76 +21,96 @@ HOUR = 3600.0
 KINDS = ("redis", pytest.param("postgres", marks=pytest.mark.skipif(not LONG, reason="Redis shows the same")))
 
 
-async def written(backend: Backend, lease: Lease, number: int) -> None:
-    """Commit one thing, however long the store is away."""
-    async with asyncio.timeout(120):  # guards against hanging only
-        while True:
-            try:
-                return await backend.commit(Changes(fence=lease, sets={b"record/%d" % number: b"x"}))
-            except Away:
-                await asyncio.sleep(0.02)
+class Writer:
+    """A node's way to commit things under one lease, one after another."""
+
+    def __init__(self, backend: Backend, lease: Lease) -> None:
+        self.backend = backend
+        self.lease = lease
+        self.order = CommitOrder(backend, lease)
+
+    async def write(self, name: int) -> None:
+        """Commit one thing, however long the store is away."""
+        changes = Changes(fence=self.lease, sets={b"record/%d" % name: b"x"})
+        async with asyncio.timeout(120):  # guards against hanging only
+            await self.order.run(
+                lambda number: self.backend.commit(msgspec.structs.replace(changes, number=number)), patiently
+            )
+
+    async def renew(self) -> bool:
+        """Renew the lease, by what is known to be there."""
+        return await self.backend.renew(self.lease, HOUR, b"", self.order.number)
 
 
-async def opened(url: str, node: str) -> tuple[Backend, Lease]:
+async def patiently(call: Callable[[], Awaitable[Any]]) -> Any:
+    """Repeat a call as long as the store is away."""
+    while True:
+        try:
+            return await call()
+        except Away:
+            await asyncio.sleep(0.02)
+
+
+async def opened(url: str, node: str) -> Writer:
     backend = make_backend(url)
     await backend.open()
     lease = await backend.acquire(node, HOUR, b"")
     assert lease is not None
-    return backend, lease
+    return Writer(backend, lease)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_whose_commits_are_lost_is_fenced_though_its_lease_is_live(kind: str) -> None:
     """Two nodes have live leases on the new primary. One of them was told of a commit that is not there."""
     async with replicated(kind) as store:
-        a, mine = await opened(store.url, "a")
-        b, other = await opened(store.url, "b")
-        await written(a, mine, 1)
-        await written(b, other, 2)
+        a = await opened(store.url, "a")
+        b = await opened(store.url, "b")
+        await a.write(1)
+        await b.write(2)
         await store.caught_up()
         await store.part()
-        await written(a, mine, 3)
+        await a.write(3)
         store.point()
         store.kill()
-        await written(b, other, 4)
-        assert {lease.node for lease in await b.leases()} == {"a", "b"}
-        with pytest.raises(Fenced):
-            await written(a, mine, 5)
-        assert list(await b.get([b"record/%d" % n for n in range(1, 6)])) == [b"x", b"x", None, b"x", None]
-        assert not await a.renew(mine, HOUR, b"")
-        assert await b.renew(other, HOUR, b"")
-        await a.release(mine)
-        again = await a.acquire("a", HOUR, b"")
+        await b.write(4)
+        assert {lease.node for lease in await b.backend.leases()} == {"a", "b"}
+        with pytest.raises(Lost):
+            await a.write(5)
+        assert list(await b.backend.get([b"record/%d" % n for n in range(1, 6)])) == [b"x", b"x", None, b"x", None]
+        assert not await a.renew()
+        assert await b.renew()
+        await a.backend.release(a.lease)
+        again = await a.backend.acquire("a", HOUR, b"")
         assert again is not None
-        await written(a, again, 6)
-        for backend in (a, b):
-            await backend.close()
+        await Writer(a.backend, again).write(6)
+        for one in (a, b):
+            await one.backend.close()
 
 
 async def test_a_redis_that_is_made_a_replica_is_left() -> None:
     """A planned switch: nothing is lost, and who is still connected to what cannot be written any more looks again."""
     async with replicated("redis") as store:
-        a, mine = await opened(store.url, "a")
-        await written(a, mine, 1)
+        a = await opened(store.url, "a")
+        await a.write(1)
         await store.caught_up()
         await store.part()
         store.point()
         await store.demote()
-        await written(a, mine, 2)
-        assert list(await a.get([b"record/1", b"record/2"])) == [b"x", b"x"]
-        await a.close()
+        await a.write(2)
+        assert list(await a.backend.get([b"record/1", b"record/2"])) == [b"x", b"x"]
+        await a.backend.close()
 
 
 async def test_sentinels_say_where_the_primary_is_now() -> None:
     """Nobody but them is told that there is another one."""
     async with replicated("redis") as store, sentinel(store) as url:
-        a, mine = await opened(url, "a")
-        await written(a, mine, 1)
+        a = await opened(url, "a")
+        await a.write(1)
         await store.caught_up()
         store.kill()
-        await written(a, mine, 2)
-        assert list(await a.get([b"record/1", b"record/2"])) == [b"x", b"x"]
-        await a.close()
+        await a.write(2)
+        assert list(await a.backend.get([b"record/1", b"record/2"])) == [b"x", b"x"]
+        await a.backend.close()
         stranger = make_backend(url.replace("ours", "another"))
         with pytest.raises(Away, match="no Sentinel that answers knows a primary of this name"):
             await stranger.open()

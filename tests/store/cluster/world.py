@@ -81,9 +81,9 @@ class Link(Backend):
         self._check()
         return await self._backend.acquire(node, seconds, told)
 
-    async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
+    async def renew(self, lease: Lease, seconds: float, told: bytes, number: int = 0) -> bool:
         self._check()
-        return await self._backend.renew(lease, seconds, told)
+        return await self._backend.renew(lease, seconds, told, number)
 
     async def release(self, lease: Lease) -> None:
         self._check()
@@ -127,7 +127,7 @@ class Node:
     def __init__(self, world: World, name: str) -> None:
         self.world = world
         self.name = name
-        self.link = Link(world.backend, world.between)
+        self.link = Link(world.backend, lambda: world.between(self))
         self.stopped = False
         self.lag = 0.0  # seconds by which its clock is behind that of the store
         self.runs: dict[str, list[bytes]] = {}
@@ -237,7 +237,7 @@ class Node:
 
     async def _sleep(self, seconds: float) -> None:
         """While it waits for the store, others go on."""
-        self.world.between()
+        self.world.between(self)
 
 
 async def _all(found: Any) -> list[Any]:
@@ -290,12 +290,13 @@ class World:
         for node in self.nodes.values():
             node.tell()
 
-    def between(self) -> None:
-        """Maybe let another node do something."""
+    def between(self, who: Node) -> None:
+        """Maybe let a node do something, while one commits: that one can't commit anything else meanwhile."""
         if not self._deep and self.random.random() < 0.3:
             self._deep = True
+            node = self.random.choice(list(self.nodes.values()))
             try:
-                self.step(self.random.choice(list(self.nodes.values())), among=QUIET)
+                self.step(node, among=[what for what in QUIET if node is not who or what not in COMMITTING])
             finally:
                 self._deep = False
 
@@ -403,6 +404,7 @@ class World:
 
 QUIET = ("time", "beat", "append", "seal", "flush", "adopt", "claim", "join")
 FAIL_OVER = ("replica", "replica", "fail over")
+COMMITTING = ("flush", "adopt", "claim")
 STEPS = (
     *("append",) * 6, *("flush",) * 6, *("open",) * 3, *("beat",) * 6, *("adopt",) * 3, *("join",) * 3, "seal", "seal",
     "time", "time", "claim", "claim", "cut", "cut", "lose answer", "stop", "wake", "wake", "clock", "kill", "delete",

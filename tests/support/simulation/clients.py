@@ -19,7 +19,7 @@ from .loop import SimulatedLoop
 from .node import SimulatedNode
 
 GONE = (WebSocketException, OSError, TimeoutError, EOFError, http.Gone, asyncio.IncompleteReadError)
-_QUIET_SECONDS = 8.0  # after which a reader takes its node for lost
+QUIET_SECONDS = 8.0  # after which a reader takes its node for lost
 _PATIENCE = 150.0  # for which somebody tries
 _TAKEN_BACK = {"epoch_mismatch", "cursor_ahead", "cursor_too_old", "slow_reader", "server_restarted"}
 _RETRIED = {
@@ -51,6 +51,17 @@ class Clients:
         self._nodes = nodes
         self._number = 0
 
+    @property
+    def now(self) -> float:
+        """Return the time."""
+        return self._loop.time()
+
+    def is_retried(self, code: str) -> bool:
+        """Return whether a client tries again after this error, and note it if not."""
+        if code not in _RETRIED:
+            self.codes.add(code)
+        return code in _RETRIED
+
     def node(self) -> SimulatedNode:
         """Choose a node, which may be dead."""
         return self._rng.choice(list(self._nodes()))
@@ -63,15 +74,14 @@ class Clients:
         while self._loop.time() < until:
             reading = None
             with contextlib.suppress(*GONE):
-                async with self._dial(node) as client:
+                async with self.dial(node) as client:
                     await client.send("response.create", input=text, **members)
-                    event = await self._own(client)
+                    event = await self.answer(client)
                     code = (event.get("error") or {}).get("code")
                     if code is None:
-                        reading = self._begun(node, event, text, members)
-                        await self._take(client, reading)
-                    elif code not in _RETRIED:
-                        self.codes.add(code)
+                        reading = self.begun(node, event, text, members)
+                        await self.take(client, reading)
+                    elif not self.is_retried(code):
                         return
             if reading is not None:
                 await self.follow(reading)
@@ -80,14 +90,15 @@ class Clients:
                 return
             await asyncio.sleep(0.3)
             node = self.node()
-        self._give_up(f"create {text}")
+        self.give_up(f"create {text}")
 
-    def _begun(self, node: SimulatedNode, event: dict[str, Any], text: str, members: dict[str, Any]) -> Reading:
+    def begun(self, node: SimulatedNode, event: dict[str, Any], text: str, members: dict[str, Any]) -> Reading:
+        """Note a response that was begun, by its first event. Return the reading of it."""
         assert event["type"] == "response.created", event
         self.told(node, event["response_id"], text, members)
         reading = self._reading(node, event["response_id"], 0)
         reading.epoch = event["epoch"]
-        self._note(reading, event["raw"])
+        self.note(reading, event["raw"])
         return reading
 
     async def post(self, node: SimulatedNode, text: str, members: dict[str, Any]) -> None:
@@ -104,14 +115,13 @@ class Clients:
                 if response["status"] not in ("queued", "in_progress"):
                     self._receipt("terminal", response)
                 return
-            if reply is not None and reply.code not in _RETRIED:
-                self.codes.add(reply.code)
+            if reply is not None and not self.is_retried(reply.code):
                 return
             if not named:
                 return
             await asyncio.sleep(0.3)
             node = self.node()
-        self._give_up(f"post {text}")
+        self.give_up(f"post {text}")
 
     def told(self, node: SimulatedNode, response_id: str, text: str, members: dict[str, Any]) -> None:
         """Note that a response was acknowledged."""
@@ -128,6 +138,7 @@ class Clients:
         until = self._loop.time() + _PATIENCE
         while not reading.over and self._loop.time() < until:
             node, code = self.node(), None
+            reading.node = node.name
             with contextlib.suppress(*GONE):
                 if self._rng.random() < 0.3:
                     code = await self._stream(node, reading)
@@ -148,7 +159,7 @@ class Clients:
             if not reading.over:
                 await asyncio.sleep(0.2)
         if not reading.over:
-            self._give_up(f"{reading.reader} of {reading.response_id} at {reading.next}")
+            self.give_up(f"{reading.reader} of {reading.response_id} at {reading.next}")
 
     def begin_at(self, node: SimulatedNode, response_id: str, first: int) -> Reading:
         """Begin to read in the middle."""
@@ -156,32 +167,38 @@ class Clients:
 
     async def _resume(self, node: SimulatedNode, reading: Reading) -> str | None:
         """Resume on a socket. Return the code of the refusal."""
-        async with self._dial(node) as client:
+        async with self.dial(node) as client:
             epoch = {"epoch": reading.epoch} if reading.epoch is not None else {}
             await client.send(
                 "response.resume", response_id=reading.response_id, starting_after=reading.next - 1, **epoch
             )
-            event = await self._own(client)
+            event = await self.answer(client)
             if event["type"] == "error":
                 return str(event["error"]["code"])
             assert event["type"] == "response.resumed", event
-            reading.confirmed = len(reading.events) if reading.next <= event["resumed"]["tip"] else reading.confirmed
+            if reading.next <= event["resumed"]["tip"]:
+                reading.confirmed, reading.confirmed_at = len(reading.events), self._loop.time()
             reading.epoch = event["resumed"]["epoch"]
             if reading.events and json.loads(reading.events[-1])["done"]:
                 reading.over = True
                 return None
-            return await self._take(client, reading)
+            return await self.take(client, reading)
 
     async def _stream(self, node: SimulatedNode, reading: Reading) -> str | None:
         """The same over HTTP."""
         path = f"/v1/responses/{reading.response_id}?stream=true&starting_after={reading.next - 1}"
-        async with asyncio.timeout(_QUIET_SECONDS):
+        async with asyncio.timeout(QUIET_SECONDS):
             status, events = await http.stream(node.port, path)
             parts = [event async for event in events] if status != 200 else []
         if status != 200:
             return str(json.loads(b"".join(parts))["error"]["code"])
+        reading.epoch = None  # that of these events is not told over HTTP
+        return await self.take_stream(events, reading)
+
+    async def take_stream(self, events: AsyncIterator[bytes], reading: Reading) -> str | None:
+        """Take the events of a stream to its end. Return the code of an error that comes instead."""
         while not reading.over:
-            async with asyncio.timeout(_QUIET_SECONDS):
+            async with asyncio.timeout(QUIET_SECONDS):
                 event = await anext(events, None)
             if event is None:
                 return None
@@ -189,38 +206,41 @@ class Clients:
             if head["type"] == "error":
                 return str((head.get("error") or head)["code"])
             if "response_id" in head:
-                reading.epoch = None  # that of these events is not told over HTTP
-                self._note(reading, event)
+                self.note(reading, event)
         return None
 
-    async def _take(self, client: Client, reading: Reading) -> str | None:
+    async def take(self, client: Client, reading: Reading) -> str | None:
         """Take events to the end. Return the code of an error that comes instead."""
         while not reading.over:
-            raw = await client.receive_raw(_QUIET_SECONDS)
+            raw = await client.receive_raw(QUIET_SECONDS)
             event = json.loads(raw)
             if event["type"] == "error":
                 return str(event["error"]["code"])
-            if event["type"] == "response.resumed":
-                reading.epoch = event["resumed"]["epoch"]  # unasked: another sample follows
-            if event.get("response_id") == reading.response_id and "sequence_number" in event:
-                self._note(reading, raw.encode())
+            if event["type"] == "response.resumed" and event["resumed"]["response_id"] == reading.response_id:
+                reading.epoch = event["resumed"]["epoch"]  # it goes on as another sample
+            elif event.get("response_id") == reading.response_id and "sequence_number" in event:
+                self.note(reading, raw.encode())
         return None
 
-    def _note(self, reading: Reading, raw: bytes) -> None:
+    def note(self, reading: Reading, raw: bytes) -> None:
+        """Note the next event of a reading."""
         event = json.loads(raw)
         if event["sequence_number"] != reading.next:
             self.history.errors.append(
                 f"{reading.response_id}: {reading.reader} had {event['sequence_number']}, where {reading.next} comes"
             )
+        if reading.epoch is not None:
+            self.history.heard.setdefault((reading.response_id, reading.epoch, reading.next), set()).add(raw)
         reading.events.append(raw)
         reading.at.append(self._loop.time())
+        reading.by.append(reading.node)
         reading.over = event["done"]
         if event["type"] in TERMINALS:
             self._receipt("terminal", event["response"])
 
     def _reading(self, node: SimulatedNode, response_id: str, first: int) -> Reading:
         self._number += 1
-        reading = Reading(f"reader {self._number}", response_id, first)
+        reading = Reading(f"reader {self._number}", response_id, first, node=node.name)
         self.history.readings.append(reading)
         return reading
 
@@ -229,13 +249,13 @@ class Clients:
     async def stop(self, node: SimulatedNode, response_id: str, how: str, num_heard: int | None) -> None:
         """Stop a response, after so many events were heard, or at once; and take the receipt."""
         with contextlib.suppress(*GONE):
-            async with self._dial(node) as client:
+            async with self.dial(node) as client:
                 if num_heard is not None:
                     await client.send("response.resume", response_id=response_id, starting_after=-1)
-                    if (await self._own(client))["type"] == "error":
+                    if (await self.answer(client))["type"] == "error":
                         return
                     for _ in range(num_heard):
-                        if json.loads(await client.receive_raw(_QUIET_SECONDS))["done"]:
+                        if json.loads(await client.receive_raw(QUIET_SECONDS))["done"]:
                             return
                     await client.send("response.ack", response_id=response_id, through=num_heard - 1)
                     if how == "cancel":
@@ -245,7 +265,7 @@ class Clients:
 
     async def _take_end(self, client: Client, response_id: str) -> None:
         while True:
-            event = json.loads(await client.receive_raw(_QUIET_SECONDS))
+            event = json.loads(await client.receive_raw(QUIET_SECONDS))
             if event["type"] == "error":
                 return None
             if event["type"] == "response.truncated":
@@ -258,17 +278,17 @@ class Clients:
         """Have a response end, and another one go on from it with this."""
         reading = None
         with contextlib.suppress(*GONE):
-            async with self._dial(node) as client:
+            async with self.dial(node) as client:
                 await client.send("response.steer", previous_response_id=response_id, input=text)
                 while True:
-                    raw = await client.receive_raw(_QUIET_SECONDS)
+                    raw = await client.receive_raw(QUIET_SECONDS)
                     event = json.loads(raw)
                     if event["type"] in ("error", "response.steer.failed"):
                         return
                     if event["type"] == "response.created" and event["response_id"] != response_id:
                         break
-                reading = self._begun(node, {**event, "raw": raw.encode()}, text, {})
-                await self._take(client, reading)
+                reading = self.begun(node, {**event, "raw": raw.encode()}, text, {})
+                await self.take(client, reading)
         if reading is not None:
             await self.follow(reading)
 
@@ -306,6 +326,17 @@ class Clients:
         deleted = await self.change(node, "DELETE", f"/v1/responses/{response_id}")
         at = self._loop.time() if deleted is not None else UNKNOWN
         self.history.deleted.append((response_id, at))
+        if deleted is not None:
+            await self._look_for(response_id, at)
+
+    async def _look_for(self, response_id: str, deleted: float) -> None:
+        """Look a moment later whether any node still shows what is deleted."""
+        await asyncio.sleep(0.2)
+        node = self.node()
+        with contextlib.suppress(*GONE):
+            reply = await http.request(node.port, "GET", f"/v1/responses/{response_id}")
+            if reply.status == 200:
+                self.history.shown.append((response_id, deleted, node.name))
 
     async def converse(self, node: SimulatedNode) -> str | None:
         """Begin a conversation; return its id."""
@@ -315,14 +346,15 @@ class Clients:
     # -- parts
 
     @contextlib.asynccontextmanager
-    async def _dial(self, node: SimulatedNode) -> AsyncIterator[Client]:
+    async def dial(self, node: SimulatedNode) -> AsyncIterator[Client]:
+        """Connect to a node."""
         async with dial(node.url, native=True, open_timeout=3, close_timeout=1) as client:
             yield client
 
-    async def _own(self, client: Client) -> dict[str, Any]:
+    async def answer(self, client: Client) -> dict[str, Any]:
         """Return the answer to what was asked: an error, a resume or the first event."""
         while True:
-            raw = await client.receive_raw(_QUIET_SECONDS * 2)
+            raw = await client.receive_raw(QUIET_SECONDS * 2)
             event: dict[str, Any] = json.loads(raw)
             if event["type"] in ("error", "response.resumed", "response.created"):
                 return {**event, "raw": raw.encode()}
@@ -331,5 +363,6 @@ class Clients:
         self.history.receipts.append(Receipt(kind, response, self._loop.time()))
         self.outputs[response["id"]] = response["output"]
 
-    def _give_up(self, what: str) -> None:
+    def give_up(self, what: str) -> None:
+        """Note that something never came to an end."""
         self.history.unfinished.append(what)

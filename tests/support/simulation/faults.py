@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from realtime.store.cluster.backend import Changes
+
 from .store import STORE
 
 KINDS = (
     *("kill",) * 4, *("stop",) * 3, "hang", *("between nodes",) * 4, *("from the store",) * 4, "store away",
-    "lost answer", "clock", *("restart",) * 3, "rolling", "join",
+    "lost answer", "clock", *("restart",) * 3, "rolling", "join", "fail over", "chase",
+    "suspend", "ambush", "claim", "isolate",
 )  # fmt: skip
 
 
@@ -21,7 +24,8 @@ class Faults:
         self._schedule = schedule
         self._kinds = kinds
         self._rng = schedule.rng
-        self._well = False
+        self.well = False
+        self.num_chases = 0
 
     async def one(self) -> None:
         """Have something go wrong."""
@@ -47,6 +51,20 @@ class Faults:
                 schedule.world.backend.away = True
                 await self._last(kind, seconds)
                 schedule.world.backend.away = False
+            case "claim":
+                await self._claim()
+            case "isolate":
+                await self._isolate(node)
+            case "chase":
+                self.num_chases += 1
+                await self._chase()
+                self.num_chases -= 1
+            case "suspend":
+                await self._suspend(node)
+            case "ambush":
+                await self._ambush()
+            case "fail over":
+                await self._fail_over(rng.choice([0.01, 0.05, 0.5, 2.0]) * rng.random(), rng.choice([0.0, 0.5, 3.0]))
             case "lost answer":
                 node.way.loses = True
                 await self._last(kind, 0.5)
@@ -67,7 +85,7 @@ class Faults:
     async def mend(self) -> None:
         """Let all be well: everything is there again, or comes back."""
         schedule = self._schedule
-        self._well = True
+        self.well = True
         schedule.world.backend.away = False
         schedule.world.network.heal()
         for node in list(schedule.nodes.values()):
@@ -81,7 +99,7 @@ class Faults:
         loop, troubles = self._schedule.world.loop, self._schedule.history.troubles
         until = loop.time() + seconds
         troubles.append((loop.time(), kind))
-        while loop.time() < until and not self._well:
+        while loop.time() < until and not self.well:
             await asyncio.sleep(min(0.5, max(until - loop.time(), 0.001)))
             troubles.append((loop.time(), kind))
 
@@ -100,9 +118,114 @@ class Faults:
         await self._last(how, seconds)
         network.heal_way(one, other)
 
+    async def _fail_over(self, lost: float, away: float) -> None:
+        """Have a replica take over from the store, without the newest that was acknowledged."""
+        world, history = self._schedule.world, self._schedule.history
+        began = world.loop.time()
+        world.backend.away = True
+        await self._last("fail over", away)
+        if self.well:
+            return
+        self._schedule.note(f"lost: {lost:.3f} s")
+        world.backend.fail_over(lost + world.loop.time() - began)
+        world.backend.away = False
+        history.lost.append((began - lost, world.loop.time()))
+
+    async def _chase(self) -> None:
+        """Kill whoever has an answer, again and again."""
+        schedule = self._schedule
+        running = [one for node in schedule.nodes.values() for one in node.running]
+        if not running:
+            return
+        chased = self._rng.choice(running)
+        for _ in range(5):
+            for _ in range(40):
+                has_it = [node for node in schedule.nodes.values() if chased in node.running]
+                if has_it or self.well:
+                    break
+                await self._last("chase", 0.3)
+            if not has_it or self.well:
+                return
+            await self._last("chase", self._rng.uniform(0.1, 0.4))
+            schedule.note(f"kill {has_it[0].name}, which has {chased}")
+            has_it[0].kill()
+            await self._last("chase", 0.5)
+            self._start_again(has_it[0])
+
+    async def _suspend(self, node: Any) -> None:
+        """Suspend a machine, whose clocks stand still meanwhile, with what it sends to the store on its way. All of it
+        goes on at the moment in which somebody takes over what the node had.
+        """
+        node = next((one for one in self._schedule.nodes.values() if one.running), node)
+        world, journal = self._schedule.world, f"journal/{node.name}/".encode()
+        world.network.silence(node.name, STORE)
+        await self._last("suspend", 0.05)
+        node.stop()
+        began, woken = world.loop.time(), asyncio.Event()
+
+        def wake(begin: bytes) -> None:
+            if begin.startswith(journal) and not woken.is_set():
+                woken.set()
+                node.shift_clock(world.loop.time() - began)
+                node.go_on()
+                world.network.heal_way(node.name, STORE)
+
+        world.backend.on_range.append(wake)
+        for _ in range(30):
+            await self._last("suspend", 0.5)
+            if woken.is_set() or self.well:
+                break
+        world.backend.on_range.remove(wake)
+        node.go_on()
+        world.network.heal_way(node.name, STORE)
+
+    async def _ambush(self) -> None:
+        """Have a response cancelled or made, and kill who has it when that is told."""
+        schedule = self._schedule
+        running = [(node, one) for node in schedule.nodes.values() for one in node.running]
+        if not running:
+            return
+        node, response_id = self._rng.choice(running)
+        schedule.note(f"cancel {response_id}, and kill {node.name}")
+        await schedule.clients.cancel(schedule.clients.node(), response_id)
+        if self.well:
+            return
+        node.kill()
+        await self._last("ambush", self._rng.choice([0.3, 3.0, 9.0]))
+        self._start_again(node)
+
+    async def _isolate(self, node: Any) -> None:
+        """Cut a node off from the store while it has much to say, for longer than its lease lasts."""
+        schedule, network = self._schedule, self._schedule.world.network
+        schedule.ask_for_much(node)
+        await asyncio.sleep(0.3)
+        network.sever(node.name, STORE)
+        await self._last("isolate", 14.0)
+        network.heal_way(node.name, STORE)
+
+    async def _claim(self) -> None:
+        """Kill the node that is the next to claim a request, before its response begins."""
+        schedule, killed = self._schedule, list[Any]()
+
+        def kill(changes: Changes) -> None:
+            if not killed and any(key.startswith(b"claim/") for key in changes.sets):
+                killed.append(schedule.nodes[changes.fence.node])
+                schedule.note(f"kill {changes.fence.node}, which has claimed something")
+                killed[0].kill()
+
+        schedule.world.backend.on_commit.append(kill)
+        for _ in range(20):
+            if killed or self.well:
+                break
+            await self._last("claim", 0.5)
+        schedule.world.backend.on_commit.remove(kill)
+        await self._last("claim", self._rng.choice([0.3, 3.0, 9.0]))
+        for node in killed:
+            self._start_again(node)
+
     async def _restart(self, node: Any) -> None:
         """Upgrade a node, as it is done."""
-        if not node.up or self._well:
+        if not node.up or self.well:
             return
         node.drain()
         await self._last("drain", 0.1)
@@ -110,7 +233,7 @@ class Faults:
         self._schedule.history.ended.append(self._schedule.world.loop.time())
         self._start_again(node)
         for _ in range(100):
-            if self._schedule.nodes[node.name].serves or self._well:
+            if self._schedule.nodes[node.name].serves or self.well:
                 return
             await asyncio.sleep(0.2)
 

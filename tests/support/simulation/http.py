@@ -43,10 +43,10 @@ async def request(port: int, method: str, path: str, body: Any = None, seconds: 
         raise Gone from error
 
 
-async def stream(port: int, path: str) -> tuple[int, AsyncIterator[bytes]]:
+async def stream(port: int, path: str, method: str = "GET", body: Any = None) -> tuple[int, AsyncIterator[bytes]]:
     """Return the status, and the events of a stream as they come, or the body. Raises Gone, and OSError."""
     try:
-        status, parts = await _open(port, "GET", path, None)
+        status, parts = await _open(port, method, path, body)
     except asyncio.IncompleteReadError as error:
         raise Gone from error
     return status, _events(parts) if status == 200 else parts

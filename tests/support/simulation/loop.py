@@ -71,47 +71,38 @@ _PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("process")
 
 
 class _Handle(asyncio.Handle):
+    """As the base, without what is for debugging."""
+
     __slots__ = ("process",)
     process: Process | None
 
-    def _run(self) -> None:
-        _run_in(self, super()._run)
-
-
-class _TimerHandle(asyncio.TimerHandle):
-    __slots__ = ("process",)
-    process: Process | None
-
-    def _run(self) -> None:
-        _run_in(self, super()._run)
-
-
-def _run_in(handle: Any, run: Callable[[], None]) -> None:
-    process, loop = handle.process, handle._loop
-    if process is not None and process.hold(handle):
-        return
-    loop.process = process
-    try:
-        run()
-    finally:
-        loop.process = None
-
-
-class _Clock:
-    """In place of the selector: it waits by saying that the time has passed."""
-
-    def __init__(self, loop: SimulatedLoop) -> None:
+    def __init__(
+        self, callback: Callable[..., object], args: Any, loop: SimulatedLoop, context: contextvars.Context | None
+    ) -> None:
+        self._context = contextvars.copy_context() if context is None else context
         self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = self._source_traceback = None
+        if context is not None and _PROCESS in context:
+            self.process = context[_PROCESS]
+        else:
+            self.process = _PROCESS.get(None) if context is None else None
+            self.process = self.process or loop.process
 
-    def select(self, timeout: float | None) -> list[Any]:
-        if timeout is None:
-            raise RuntimeError("nothing will ever happen again")
-        self._loop.num_turns += 1
-        if self._loop.num_turns > MAX_TURNS:
-            self._loop.num_turns = 0
-            raise RuntimeError("it goes on and on")
-        self._loop.now += timeout
-        return []
+
+class _TimerHandle(_Handle):
+    """`asyncio.TimerHandle`, as far as anybody asks."""
+
+    __slots__ = ("_when",)
+
+    def __init__(self, when: float, *rest: Any) -> None:
+        super().__init__(*rest)
+        self._when = when
+
+    def when(self) -> float:
+        return self._when
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
@@ -125,8 +116,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.processes: list[Process] = []
         self.failures: list[str] = []
         self.network: Any = None
-        self._clock_resolution = 1e-9
-        self._selector = _Clock(self)
+        self._timers: list[tuple[float, int, _TimerHandle]] = []
+        self._num_timers = 0
         self.set_exception_handler(self._note)
 
     def time(self) -> float:
@@ -148,10 +139,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     ) -> asyncio.TimerHandle:
         """See the base."""
         timer = _TimerHandle(when, callback, args, self, context)
-        timer.process = self._process_of(context)
-        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
-        timer._scheduled = True  # type: ignore[attr-defined]
-        return timer
+        self._num_timers += 1
+        heapq.heappush(self._timers, (when, self._num_timers, timer))
+        return timer  # type: ignore[return-value]
 
     def call_at_nobodys(self, when: float, callback: Callable[..., object], *args: Any) -> None:
         """Call something at a time that no process does."""
@@ -183,17 +173,34 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.run_until_complete(asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 600))
         self.close()
 
-    def _process_of(self, context: contextvars.Context | None) -> Process | None:
-        return (context.get(_PROCESS) if context is not None else _PROCESS.get(None)) or self.process
-
     def _call_soon(self, callback: Any, args: Any, context: contextvars.Context | None) -> asyncio.Handle:
         handle = _Handle(callback, args, self, context)
-        handle.process = self._process_of(context)
-        self.enqueue(handle)
+        self._ready.append(handle)  # type: ignore[attr-defined]
         return handle
 
-    def _process_events(self, event_list: Any) -> None:
-        """See the base: there are none."""
+    def _run_once(self) -> None:
+        """See the base: the time that it waits has passed at once."""
+        ready, timers = self._ready, self._timers  # type: ignore[attr-defined]
+        self.num_turns += 1
+        if self.num_turns > MAX_TURNS:
+            self.num_turns = 0
+            raise RuntimeError("it goes on and on")
+        if not ready:
+            while timers and timers[0][2]._cancelled:
+                heapq.heappop(timers)
+            if not timers:
+                raise RuntimeError("nothing will ever happen again")
+            self.now = max(self.now, timers[0][0])
+        while timers and timers[0][0] <= self.now:
+            ready.append(heapq.heappop(timers)[2])
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if handle._cancelled:
+                continue
+            process = self.process = handle.process
+            if process is None or not process.hold(handle):
+                handle._run()
+        self.process = None
 
     def _write_to_self(self) -> None:
         """See the base: nobody else is there."""

@@ -60,6 +60,8 @@ class Network:
         self.transports: list[Transport] = []
         self._rng = rng
         self._servers: dict[int, _Server] = {}
+        self.cuts: list[tuple[frozenset[str], float, float]] = []  # ways that were cut, from when to when
+        self._cut: dict[frozenset[str], float] = {}
         self._silent: set[tuple[str, str]] = set()
         self._severed: set[tuple[str, str]] = set()
         self._healed: list[Callable[[], None]] = []
@@ -74,10 +76,12 @@ class Network:
     def silence(self, one: str, other: str) -> None:
         """Have nothing come through from one to the other."""
         self._silent.add((one, other))
+        self._cut.setdefault(frozenset((one, other)), self.loop.now)
 
     def sever(self, one: str, other: str) -> None:
         """Reset what is between two, and refuse more."""
         self._severed |= {(one, other), (other, one)}
+        self._cut.setdefault(frozenset((one, other)), self.loop.now)
         for transport in list(self.transports):
             if {transport.process.name, transport.peer.process.name} == {one, other}:
                 transport.fail()
@@ -86,13 +90,21 @@ class Network:
         """Let everything through again between two."""
         for ways in (self._silent, self._severed):
             ways -= {(one, other), (other, one)}
+        self._note_healed(frozenset((one, other)))
         self._tell_healed()
 
     def heal(self) -> None:
         """Let everything through again."""
         self._silent.clear()
         self._severed.clear()
+        for way in list(self._cut):
+            self._note_healed(way)
         self._tell_healed()
+
+    def _note_healed(self, way: frozenset[str]) -> None:
+        began = self._cut.pop(way, None)
+        if began is not None:
+            self.cuts.append((way, began, self.loop.now))
 
     def _tell_healed(self) -> None:
         healed, self._healed = self._healed, []

@@ -65,9 +65,14 @@ class SimulatedNode:
         return cluster is not None and self.up and self._draining is None and cluster.membership.holds()
 
     @property
+    def running(self) -> list[str]:
+        """The responses that are not over here."""
+        return list(self.gateway.service.registry.running) if hasattr(self, "gateway") and self.up else []
+
+    @property
     def num_running(self) -> int:
         """How many responses are not over here."""
-        return len(self.gateway.service.registry.running) if hasattr(self, "gateway") and self.up else 0
+        return len(self.running)
 
     @property
     def num_others(self) -> int:

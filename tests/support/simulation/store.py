@@ -37,17 +37,19 @@ class Way(Backend):
             raise Away("the store can't be reached")
         answered: asyncio.Future[T] = loop.create_future()
         loop.call_at_nobodys(loop.now + network.delay(), self._arrive, call, answered, commits)
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await answered
-        except TimeoutError:
-            raise Away("the store does not answer") from None
+        return await answered
+
+    def _wait(self, answered: asyncio.Future[Any], go_on: Callable[[], None]) -> None:
+        """Wait until the way is open again, or nobody waits any more."""
+        self._network.when_healed(go_on)
+        loop = self._network.loop
+        loop.call_at_nobodys(loop.now + ANSWER_SECONDS, _give_up, answered)
 
     def _arrive(self, call: Callable[[], Coroutine[Any, Any, T]], answered: asyncio.Future[T], commits: bool) -> None:
         """It is asked, now or when the way is open again."""
         network, loop = self._network, self._network.loop
         if network.is_silent(self._node, STORE):
-            network.when_healed(lambda: self._arrive(call, answered, commits))
+            self._wait(answered, lambda: self._arrive(call, answered, commits))
             return
         result, error = None, None
         try:
@@ -61,7 +63,7 @@ class Way(Backend):
 
     def _answer(self, answered: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
         if self._network.is_silent(STORE, self._node):
-            self._network.when_healed(lambda: self._answer(answered, result, error))
+            self._wait(answered, lambda: self._answer(answered, result, error))
         elif not answered.done():
             answered.set_result(result) if error is None else answered.set_exception(error)
 
@@ -83,9 +85,9 @@ class Way(Backend):
         """See Backend."""
         return await self._ask(lambda: self._backend.acquire(node, seconds, told))
 
-    async def renew(self, lease: Lease, seconds: float, told: bytes) -> bool:
+    async def renew(self, lease: Lease, seconds: float, told: bytes, number: int = 0) -> bool:
         """See Backend."""
-        return await self._ask(lambda: self._backend.renew(lease, seconds, told))
+        return await self._ask(lambda: self._backend.renew(lease, seconds, told, number))
 
     async def release(self, lease: Lease) -> None:
         """See Backend."""
@@ -159,3 +161,8 @@ class ProcessHost(Host):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _give_up(answered: asyncio.Future[Any]) -> None:
+    if not answered.done():
+        answered.set_exception(Away("the store does not answer"))

@@ -15,10 +15,10 @@ from typing import Any
 from unittest import mock
 
 from realtime.runs import work_pool
-from realtime.store.cluster.memory_backend import MemoryBackend
 
 from .loop import Process, SimulatedLoop
 from .network import Network
+from .replicated import ReplicatedBackend
 
 _UNIX = 1_800_000_000.0  # when a simulation begins
 
@@ -30,7 +30,7 @@ class World:
         self.random = random.Random(seed)
         self.loop = SimulatedLoop()
         self.network = Network(self.loop, random.Random(f"{seed} network"))
-        self.backend = MemoryBackend(clock=self.loop.time)
+        self.backend = ReplicatedBackend(self.loop.time)
         self._seed = seed
 
     def process(self, name: str) -> Process:
