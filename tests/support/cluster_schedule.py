@@ -265,7 +265,12 @@ class Schedule:
         for path in ("/v1/responses?limit=100", *(f"/v1/responses/{one}/input_items" for one in self._some_known())):
             history.lists[path] = {name: await self._listed(node, path) for name, node in self._live()}
         history.errors += [*self.world.loop.failures]
-        history.cut_off = [(*(way - {STORE}), *span) for way, *span in self.world.network.cuts if STORE in way]
+        history.cut_off = [
+            (name, begun, ended)
+            for way, begun, ended in self.world.network.cuts
+            if STORE in way
+            for name in way - {STORE}
+        ]
 
     def _live(self) -> list[tuple[str, SimulatedNode]]:
         return [(name, node) for name, node in self.nodes.items() if node.up]
