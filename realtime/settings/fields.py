@@ -315,7 +315,7 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-            raise ValueError(f"the URL of an MCP server is http(s)://host/path without credentials, not {self.url!r}")
+            raise ValueError("the `url` of an MCP server must be http(s)://host/path, without credentials")
         if self.token_env is not None and self.token_file is not None:
             raise ValueError("an MCP server has `token_env` or `token_file`, not both")
 

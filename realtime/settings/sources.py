@@ -201,7 +201,8 @@ def _convert(given: Given) -> Any:
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError
     except ValueError as error:
-        what = "the value" if option.secret or option.url else repr(given.raw)
+        is_hidden = option.secret or option.url or "://" in str(given.raw)  # a URL may have a password in it
+        what = "the value" if is_hidden else repr(given.raw)
         why = f" ({error})" if option.is_a(inspect.DictType) else ""  # much may be wrong in a table
         raise SettingsError(f"{given.source}: {what} can't be used; it must be {allowed_values(option)}{why}") from None
     return value

@@ -147,7 +147,10 @@ async def test_users_of_our_clients_see_a_pause(tmp_path: Path) -> None:
             assert merge(unlaned(one.events)) == merge(unlaned(stored))
             assert (text_of(one.result), one.result["usage"]["output_tokens"]) == uncut
             assert (answer["text"], answer["tokens"]) == uncut
-            assert {one.result["recovery"]["kind"], answer["recovery"]["kind"]} == {"exact"}
+        ends = [one.result for one in streams] + answers
+        recovered = [end["recovery"]["kind"] for end in ends if end.get("recovery")]  # the others were over before it
+        assert recovered
+        assert set(recovered) == {"exact"}
 
 
 async def test_what_openais_client_can_have(tmp_path: Path) -> None:

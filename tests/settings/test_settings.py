@@ -234,3 +234,11 @@ def test_mcp_servers_come_from_a_table_or_from_json(tmp_path: Path) -> None:
 def test_an_mcp_server_that_makes_no_sense_is_refused(server: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         load({"mcp_servers": json.dumps({"weather": server})}, {})
+
+
+def test_what_a_table_has_is_not_shown_when_it_is_refused(tmp_path: Path) -> None:
+    servers = {"tools": {"url": "http://me:hunter2@tools/mcp", "headers": {"x-key": "hunter3"}}}
+    config = toml(tmp_path, '[mcp.mcp_servers.tools]\nurl = "http://me:hunter2@tools/mcp"')
+    for text in (refusal(environ={"REALTIME_MCP_SERVERS": json.dumps(servers)}), refusal(config=config)):
+        assert "must be http(s)://host/path, without credentials" in text
+        assert "hunter" not in text

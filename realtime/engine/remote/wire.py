@@ -84,7 +84,6 @@ class Trouble(msgspec.Struct, frozen=True):
 
     message: str = ""
     code: int | str | None = None
-    param: str | None = None
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -176,7 +175,7 @@ class Answer:
         `failure`.
         """
         if event.error is not None:
-            raise failure(event.error.code, event.error.message, event.error.param)
+            raise failure(event.error.code, event.error.message)
         if event.usage is not None:
             self._take_usage(event.usage)
         if not event.choices:
@@ -196,7 +195,7 @@ class Answer:
         self._last_id = ids[-1] if ids else self._last_id
         if choice.finish_reason is not None:
             if choice.finish_reason not in _FINISH:
-                raise failure(500, f"generation ended with {choice.finish_reason[:40]!r}", None)
+                raise failure(500, f"generation ended with {choice.finish_reason[:40]!r}")
             self._check_stop(choice)
             self.finish, self.stop_reason = _FINISH[choice.finish_reason], choice.stop_reason
         return choice
@@ -232,7 +231,7 @@ class Answer:
                     raise Untrue("a token that the model does not have")
 
 
-def failure(code: int | str | None, message: str, param: str | None) -> EngineError:
+def failure(code: int | str | None, message: str) -> EngineError:
     """Translate an HTTP status, or an error in a stream, to an `Engine` error."""
     text = printable(message)
     if code in (429, 503):
@@ -249,7 +248,7 @@ def failure_of(status: int, body: bytes) -> EngineError:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         error = None
     trouble = error if isinstance(error, Trouble) else Trouble(error or "")
-    return failure(status, trouble.message, trouble.param)
+    return failure(status, trouble.message)
 
 
 def body(

@@ -153,7 +153,7 @@ def test_an_end_that_is_none() -> None:
     ],
 )
 def test_failures(code: Any, kind: type[EngineError]) -> None:
-    error = failure(code, "a\x00b" + "c" * 10_000, None)
+    error = failure(code, "a\x00b" + "c" * 10_000)
     assert type(error) is kind
     assert len(str(error)) < MAX_MESSAGE_CHARS + 40
     assert "\x00" not in str(error)
