@@ -149,7 +149,10 @@ class Link:
     async def tell(self, message: Asked) -> None:
         """Send a message that has no answer, and wait until it is sent. Raises WireError."""
         socket = await self._connected()
-        await socket.connection.send(encode([message]))
+        try:
+            await socket.connection.send(encode([message]))
+        except ConnectionClosed:
+            raise node_unavailable() from None
 
     async def why_unreachable(self) -> Exception | None:
         """Connect once, and hang up. Return why that can't be done; None: it can."""

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosedError
 from websockets.http11 import Request, Response
 
 from realtime.server.cluster_settings import Node
 from realtime.server.peers import handshake, link, messages
 from realtime.server.peers.link import Link
-from realtime.server.peers.messages import Challenge, Done, Ended, Entries, Hello, Settle
+from realtime.server.peers.messages import Challenge, Done, Ended, Entries, Hello, Look, Settle
 from realtime.store.cluster.membership import Peer
 from realtime.wire.errors import ErrorCode, WireError
 
@@ -185,3 +186,22 @@ async def test_an_answer_that_is_not_known_costs_its_call_and_not_the_connection
             await link.call(lambda number: messages.Settle(number, "r"))
         assert refused.value.code is ErrorCode.NODE_UNAVAILABLE
         assert await link.call(lambda number: messages.Settle(number, "r")) == Done(2, "r")
+
+
+async def test_who_tells_something_while_the_connection_is_lost_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drain tells all others to look for what it leaves: one that is away must not end it."""
+
+    async def listens(socket: ServerConnection) -> None:
+        await prove(socket)
+        await socket.wait_closed()
+
+    async def lost(message: bytes) -> None:
+        raise ConnectionClosedError(None, None)
+
+    async with linked(listens) as made, asyncio.timeout(30):
+        await made.tell(Look())
+        assert made._socket is not None
+        monkeypatch.setattr(made._socket.connection, "send", lost)
+        with pytest.raises(WireError) as caught:
+            await made.tell(Look())
+        assert caught.value.code is ErrorCode.NODE_UNAVAILABLE
