@@ -246,11 +246,19 @@ def _status(log: list[bytes]) -> str:
 
 def _epochs(history: History) -> Iterator[str]:
     """No number has two events in one epoch, whoever heard them: but for the end of an answer that was made again, and
-    stopped before everything had come again that somebody had heard. Who has that is told (`_readings`).
+    stopped before everything had come again that somebody had heard (who has that is told: `_readings`), and for an end
+    that was told and is not kept.
     """
+    unkept = {
+        (reading.response_id, reading.next - 1 - back)
+        for reading in history.readings
+        if reading.over and excused(history, reading.at[-1]) and (log := _log(history, reading.response_id)) is not None
+        if _as_said(reading.events[-1]) != _as_said(log[-1])
+        for back in range(_ENDING)
+    }
     for (response_id, epoch, number), events in history.heard.items():
         log = _log(history, response_id)
-        if log is None or len(set(map(_as_said, events))) < 2:
+        if log is None or len(set(map(_as_said, events))) < 2 or (len(events) == 2 and (response_id, number) in unkept):
             continue
         if len(events) > 2 or _status(log) == "completed" or number < len(log) - _ENDING:
             yield f"{response_id}: as number {number} of {epoch} somebody heard {sorted(events)}"
