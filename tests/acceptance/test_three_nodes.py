@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.support.cut_answers import Answers, Events, check_order, outcome, whole_again
 from tests.support.long import LONG
-from tests.support.node_processes import SCRIPTED, Node, processes, receive, rest_of, watch
+from tests.support.node_processes import SCRIPTED, Node, processes, receive, rest_of, stored, watch
 from tests.support.server import Client
 from tests.support.steps import begin, resume
 from tests.support.store_servers import StoreServer, StoreServers
@@ -78,7 +78,7 @@ async def killed(victim: Node, reader: Client, asked: dict[str, Any]) -> Events:
     return events
 
 
-async def stopped_beyond_its_lease(victim: Node, other: Node, reader: Client, others: int) -> Events:
+async def stopped_beyond_its_lease(url: str, victim: Node, other: Node, reader: Client, others: int) -> Events:
     """Stop a node in the middle of an answer until another one has that, and let it wake up: it has nothing to say any
     more, its reader is sent away and finds the rest, and it begins again. Return the answer.
     """
@@ -86,6 +86,7 @@ async def stopped_beyond_its_lease(victim: Node, other: Node, reader: Client, ot
     async with victim.client() as client:
         response_id = await begin(client, **PLAYED)
         seen, own = await watch(reader, response_id), [await receive(client, response_id)]
+        await stored(url, response_id)
         victim.process.send(signal.SIGSTOP)
         await other.until(True, others - 1)
         whole = await rest_of(reader, response_id, seen)
@@ -119,7 +120,8 @@ async def drained(client: Client) -> Events:
 
 async def test_three_nodes_are_one_and_outlive_each_other(server: StoreServer) -> None:
     """The real answer of a killed node fails, since no other one has such an engine. All others go on."""
-    async with processes(server.url(), {"a": (), "b": SCRIPTED, "c": SCRIPTED}) as (a, b, c):
+    url = server.url()
+    async with processes(url, {"a": (), "b": SCRIPTED, "c": SCRIPTED}) as (a, b, c):
         await read_and_stopped_elsewhere(a, b, c)
         async with b.client() as client:
             whole = text_of(await client.create(**PLAYED))
@@ -128,7 +130,7 @@ async def test_three_nodes_are_one_and_outlive_each_other(server: StoreServer) -
             assert (last["status"], last["error"]["code"]) == ("failed", "server_restarted")
             assert last["recovery"] == {"kind": "failed", "attempts": 2, "reason": "model_changed"}
             await b.until(True, 1)
-            answer = await stopped_beyond_its_lease(b, c, reader, 1)
+            answer = await stopped_beyond_its_lease(url, b, c, reader, 1)
             assert (text_of(answer), answer[-1]["response"]["recovery"]["kind"]) == (whole, "exact")
             answer = await killed(b, reader, PLAYED)
             assert (text_of(answer), answer[-1]["response"]["recovery"]["kind"]) == (whole, "exact")

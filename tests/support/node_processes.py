@@ -9,6 +9,9 @@ from typing import Any
 
 import httpx2
 
+from realtime.store.cluster import keys
+from realtime.store.cluster.stores import make_backend
+
 from .cut_answers import Events, check_order
 from .process import ServerProcess, serve
 from .server import Client, dial
@@ -67,6 +70,18 @@ async def processes(
         for node in found:
             await node.until(True, len(engines) - 1)
         yield found
+
+
+async def stored(url: str, response_id: str) -> None:
+    """Wait until the store has a response."""
+    backend = make_backend(url)
+    await backend.open()
+    try:
+        async with asyncio.timeout(SECONDS):
+            while list(await backend.get([keys.owner(response_id)])) == [None]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    finally:
+        await backend.close()
 
 
 async def receive(client: Client, response_id: str) -> dict[str, Any]:

@@ -279,7 +279,8 @@ async def test_however_much_is_looked_up_a_lease_is_renewed_and_everybody_is_ans
     """As when a node has died, and all its clients come to this one at once."""
     lease = await leased(backend)
     await backend.commit(Changes(fence=lease, sets={b"owner/1": b"me"}, number=1))
-    before: list[str] = []
+    await asyncio.gather(*(backend.get([b"owner/1"]) for _ in range(30)), backend.renew(lease, HOUR, b""))
+    before: list[str] = []  # from now on there are connections
 
     async def look_up() -> Sequence[bytes | None]:
         found = await backend.get([b"owner/1"])

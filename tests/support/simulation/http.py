@@ -58,7 +58,11 @@ async def _open(port: int, method: str, path: str, body: Any) -> tuple[int, Asyn
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Connection: close", f"Content-Length: {len(data)}"]
     lines += ["Content-Type: application/json"] if data else []
     writer.write("\r\n".join([*lines, "", ""]).encode() + data)
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    except BaseException:  # nobody else has it
+        writer.close()
+        raise
     status = int(head.split()[1])
     return status, _body(reader, writer, head)
 
