@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import httpx2
+from websockets.exceptions import InvalidStatus
 
 from realtime.store.cluster import keys
 from realtime.store.cluster.stores import make_backend
@@ -33,9 +34,20 @@ class Node:
 
     @contextlib.asynccontextmanager
     async def client(self, key: str | None = None) -> AsyncIterator[Client]:
-        """Connect to it."""
-        async with dial(self.url, native=True, key=key) as client:
+        """Connect to it, as soon as it lets anybody in: one that has just woken up is behind, and refuses sockets."""
+        async with contextlib.AsyncExitStack() as stack:
+            async with asyncio.timeout(SECONDS):
+                while (client := await self._dialled(stack, key)) is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.2)
             yield client
+
+    async def _dialled(self, stack: contextlib.AsyncExitStack, key: str | None) -> Client | None:
+        try:
+            return await stack.enter_async_context(dial(self.url, native=True, key=key))
+        except InvalidStatus as refusal:
+            if refusal.response.status_code != 503:
+                raise
+            return None
 
     async def get(self, path: str) -> Any:
         """Return what it has there."""
@@ -48,11 +60,15 @@ class Node:
             return (await http.post(path, json=body)).json()
 
     async def until(self, lease: bool, others: int) -> dict[str, Any]:
-        """Wait until it says of itself that it has a lease, and knows so many others."""
-        async with asyncio.timeout(SECONDS):
+        """Wait until it says of itself that it has a lease and serves, or has none, and knows so many others."""
+        async with (
+            asyncio.timeout(SECONDS),
+            httpx2.AsyncClient(base_url=self.http, timeout=30, trust_env=False) as http,
+        ):
             while True:
-                node: dict[str, Any] = (await self.get("/ready"))["node"]
-                if (node["lease"], node["others"]) == (lease, others):
+                answer = await http.get("/ready")
+                node: dict[str, Any] = answer.json()["node"]
+                if (answer.is_success, node["lease"], node["others"]) == (lease, lease, others):
                     return node
                 await asyncio.sleep(0.05)
 
