@@ -60,10 +60,10 @@ def _return(storms: Mapping[str, Any]) -> str:
 
 def _front_end(streams: Mapping[str, Any]) -> str:
     groups = {
-        f"{level} streams": {name: found["front_end_to_floor"] for name, found in by_target.items()}
+        f"{level} streams": {name: found["front_end_to_vllm"] for name, found in by_target.items()}
         for level, by_target in streams.items()
     }
-    return plot.bars("CPU of the front end per token", "times the raw writer's", groups)
+    return plot.bars("CPU of the front end per token", "times that of vLLM's Responses server", groups)
 
 
 def _stack(stack: Mapping[str, Any]) -> str:

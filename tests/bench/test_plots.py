@@ -13,7 +13,7 @@ from bench import plot, plots
 DOCS = Path(__file__).parents[2] / "docs"
 LATENCY = {"p50_ms": 1.0, "p99_ms": 3.0}
 FIGURES: dict[str, Any] = {
-    "engine": {"streams": {"1": {"bare": {"front_end_to_floor": 2.0}, "<ours>": {"front_end_to_floor": 3.5}}}},
+    "engine": {"streams": {"1": {"bare": {"front_end_to_vllm": 2.0}, "<ours>": {"front_end_to_vllm": 3.5}}}},
     "stack": {"sockets": {"1 x 1": {"front_end_to_floor": 2.0}}, "pressure": {"1 x 1": {"front_end_to_floor": 1.0}}},
     "scenarios": {
         "sessions_per_core": {"curve": {"100": {"delay": LATENCY}, "250": {"delay": LATENCY}}},
