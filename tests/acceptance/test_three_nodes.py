@@ -56,13 +56,14 @@ async def read_and_stopped_elsewhere(a: Node, b: Node, c: Node) -> None:
         assert await node.get(f"/v1/responses/{response_id}") == last
 
 
-async def killed(victim: Node, reader: Client, asked: dict[str, Any]) -> Events:
+async def killed(url: str, victim: Node, reader: Client, asked: dict[str, Any]) -> Events:
     """Kill a node in the middle of an answer. Return what a reader elsewhere has in the end: if it had more than was
     stored and does not come again it is told so, and finds the rest.
     """
     async with victim.client() as client:
         response_id = await begin(client, **asked)
         events = await watch(reader, response_id)
+        await stored(url, response_id)
         victim.process.send(signal.SIGKILL)
         await victim.process.end()
     while not events[-1]["done"]:
@@ -126,13 +127,13 @@ async def test_three_nodes_are_one_and_outlive_each_other(server: StoreServer) -
         async with b.client() as client:
             whole = text_of(await client.create(**PLAYED))
         async with c.client() as reader:
-            last = (await killed(a, reader, REAL))[-1]["response"]
+            last = (await killed(url, a, reader, REAL))[-1]["response"]
             assert (last["status"], last["error"]["code"]) == ("failed", "server_restarted")
             assert last["recovery"] == {"kind": "failed", "attempts": 2, "reason": "model_changed"}
             await b.until(True, 1)
             answer = await stopped_beyond_its_lease(url, b, c, reader, 1)
             assert (text_of(answer), answer[-1]["response"]["recovery"]["kind"]) == (whole, "exact")
-            answer = await killed(b, reader, PLAYED)
+            answer = await killed(url, b, reader, PLAYED)
             assert (text_of(answer), answer[-1]["response"]["recovery"]["kind"]) == (whole, "exact")
             assert (await c.get(f"/v1/responses/{answer[0]['response_id']}")) == answer[-1]["response"]
 
