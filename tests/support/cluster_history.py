@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from realtime.settings.fields import ResponseSettings
+
 UNKNOWN = float("-inf")  # when something was done of which nobody knows whether it was
 TERMINALS = ("response.completed", "response.incomplete", "response.failed")
 _UNSTORED_SECONDS = 8.0  # for which a node goes on without its store, and a little
@@ -319,9 +321,12 @@ def _once(history: History) -> Iterator[str]:
 
 
 def _went_with_its_node(history: History, response_id: str, at: float, until: float) -> bool:
-    """Return whether it was not to be stored, and a node may have ended since, before it was asked for again."""
+    """Return whether it was not to be stored, and before it was asked for again a node may have ended, or the time was
+    over for which it is kept.
+    """
     ends = [*history.ended, *(began for began, _ in history.troubles)]
-    return response_id in history.unstored and any(at - _MOMENT <= ended <= until for ended in ends)
+    is_over = until > at + ResponseSettings().linger_seconds
+    return response_id in history.unstored and (is_over or any(at - _MOMENT <= ended <= until for ended in ends))
 
 
 def _came_to_nothing(history: History, response_id: str) -> bool:
