@@ -300,7 +300,13 @@ class Schedule:
         return listed
 
     async def _items(self, node: SimulatedNode, conversation_id: str) -> list[dict[str, Any]] | None:
-        reply = await http.request(node.port, "GET", f"/v1/conversations/{conversation_id}/items?order=asc&limit=100")
+        path = f"/v1/conversations/{conversation_id}/items?order=asc&limit=100"
+        reply = await http.request(node.port, "GET", path)
+        for _ in range(10):  # it may not have heard yet of the newest epoch of the node that has it
+            if reply.status != 503:
+                break
+            await asyncio.sleep(1.0)
+            reply = await http.request(node.port, "GET", path)
         if reply.status == 404:
             return None
         items: list[dict[str, Any]] = reply.json["data"]
