@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from tests.support.proxy import send
+
 
 class Network:
     """The way to one server. `port`: where a client finds it. `target_port`: where new connections end.
@@ -69,8 +71,7 @@ class Network:
             if self.delay_seconds:
                 await asyncio.sleep(self.delay_seconds)
             if task not in self._swallowed:
-                writer.write(data)
-                await writer.drain()
+                await send(writer, data)
         raise ConnectionResetError
 
     async def close(self) -> None:

@@ -8,6 +8,14 @@ import socket
 from collections.abc import AsyncIterator
 
 
+async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Write and wait; ConnectionResetError for a connection that is gone, where uvloop has a RuntimeError."""
+    if writer.is_closing():
+        raise ConnectionResetError
+    writer.write(data)
+    await writer.drain()
+
+
 class Proxy:
     """One that listens. `port`: where. `passed_on`: all that the server has said, over all connections."""
 
@@ -41,7 +49,7 @@ class Proxy:
         waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
-        async def send() -> None:
+        async def send_on() -> None:
             data = b"x"
             while data:
                 due, data = await waiting.get()
@@ -51,9 +59,10 @@ class Proxy:
                     kept.extend(data)
                 await self._write(writer, data)
             with contextlib.suppress(OSError):
-                writer.write_eof()
+                if not writer.is_closing():
+                    writer.write_eof()
 
-        sending = asyncio.create_task(send())
+        sending = asyncio.create_task(send_on())
         try:
             data = b"x"
             while data:
@@ -70,8 +79,7 @@ class Proxy:
         pieces = [data[index : index + 1] for index in range(len(data))] if self._tears else [data]
         with contextlib.suppress(ConnectionError):
             for piece in pieces:
-                writer.write(piece)
-                await writer.drain()
+                await send(writer, piece)
                 await asyncio.sleep(0)
 
     async def close(self) -> None:

@@ -10,6 +10,8 @@ import random
 import socket
 from collections.abc import AsyncIterator
 
+from tests.support.proxy import send
+
 KINDS = ("reset", "end", "hole", "refuse", "delay")
 _LONGEST_DELAY_SECONDS = 0.02
 
@@ -60,8 +62,7 @@ class RoughPath:
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dead: bool) -> None:
         while data := await reader.read(65536):
             if not (dead or self._swallows):
-                writer.write(data)
-                await writer.drain()
+                await send(writer, data)
         raise ConnectionResetError
 
     async def _down(
@@ -73,21 +74,19 @@ class RoughPath:
         while data := await reader.read(1024):
             if fault in ("reset", "end", "hole") and passed + len(data) > at:
                 data = data[: at - passed]
-                writer.write(data)
+                await send(writer, data)
                 if fault == "hole":
                     self._hole_until = asyncio.get_running_loop().time() + self._hole_seconds
                     dead, fault = True, "in the hole"
                     continue
-                if fault == "end":
-                    await writer.drain()
+                if fault == "end" and not writer.is_closing():
                     writer.write_eof()
                 raise ConnectionResetError
             if fault == "delay":
                 await asyncio.sleep(self._rng.uniform(0, _LONGEST_DELAY_SECONDS))
             passed += len(data)
             if not (dead or self._swallows):
-                writer.write(data)
-                await writer.drain()
+                await send(writer, data)
             else:
                 dead = True  # bytes are missing: it can't be right any more
         if dead:
