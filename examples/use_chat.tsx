@@ -30,11 +30,13 @@ export function Chat({ id }: { id: string }) {
       {messages.map((message) => (
         <p key={message.id}>{message.parts.map((part) => (part.type === "text" ? part.text : ""))}</p>
       ))}
-      <button disabled={!isBusy} onClick={() => void stop()}>Stop</button>
-      <button disabled={isBusy} onClick={() => void regenerate()}>Again</button>
-      <form action={(form) => void sendMessage({ text: String(form.get("text")) })}>
-        <input name="text" disabled={!isLoaded || isBusy} />
-      </form>
+      <footer style={{ position: "sticky", bottom: 0, background: "Canvas" }}>
+        <button disabled={!isBusy} onClick={() => void stop()}>Stop</button>
+        <button disabled={isBusy} onClick={() => void regenerate()}>Again</button>
+        <form action={(form) => void sendMessage({ text: String(form.get("text")) })}>
+          <input name="text" disabled={!isLoaded || isBusy} />
+        </form>
+      </footer>
     </main>
   );
 }
