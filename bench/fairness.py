@@ -11,6 +11,7 @@ from typing import Any
 
 from realtime.service.scheduler import Prices
 
+from . import plan
 from .simulated import Fair, FirstCome, Model, Request, World
 from .traffic import HOUR, day, flood, loop, steady
 
@@ -19,10 +20,25 @@ QUEUES = ("fair shares", "first come")
 FLOODS = (100, 1000)
 
 
-def run(quick: bool, figures: dict[str, Any]) -> None:
+class Size(plan.Size, frozen=True, kw_only=True):
+    """A size of this target: hours of a simulated day."""
+
+    hours: float
+
+
+SIZES: dict[plan.Name, Size] = {
+    "long": Size(text="a whole day, simulated", hours=24.0, work=180),
+    "full": Size(text="three hours of a day, simulated", hours=3.0, work=35),
+    "short": Size(text="three hours of a day, simulated", hours=3.0, work=35),
+    "quick": Size(text="three hours of a day, simulated", hours=3.0, work=35),
+    "tiny": Size(text="a quarter of an hour, simulated", hours=0.25),
+}
+
+
+def run(share: plan.Share[Size], figures: dict[str, Any]) -> None:
     """Run the simulations, print tables, fill in the figures."""
     figures |= {"floods": _floods(), "loops": _loops(), "bound": _bound()}
-    hours = 3.0 if quick else 24.0
+    hours = share.size.hours
     figures["day"] = {"hours": hours, "queues": {queue: _day(queue, hours) for queue in QUEUES}}
     _print(figures)
 

@@ -22,6 +22,7 @@ from realtime.dialects.reader import Reading
 from realtime.engine.base import TokenChunk
 from realtime.engine.options import STARTER_MODEL
 
+from . import plan
 from .measure import table
 
 FAMILIES = (  # the row, vLLM's parsers, and the tokens that the starter's tokenizer lacks
@@ -38,17 +39,31 @@ WORDS = "The weather in Paris is sunny today, and it will stay so for some days;
 WARM = 8  # tokens before the clock starts: marks, and the name
 
 
+class Size(plan.Size, frozen=True, kw_only=True):
+    """A size of this target: runs, of which the least counts."""
+
+    repeats: int
+
+
+SIZES: dict[plan.Name, Size] = {
+    "long": Size(text="the least of 7 runs", repeats=7, work=45),
+    "full": Size(text="the least of 3 runs", repeats=3, work=28),
+    "short": Size(text="the least of 2 runs", repeats=2, work=23),
+    "quick": Size(text="the least of 2 runs", repeats=2, work=23),
+    "tiny": Size(text="a run", repeats=1),
+}
+
+
 class _Parser(Protocol):
     def feed(self, chunk: TokenChunk) -> Any:
         """See dialects.base.Parser."""
 
 
-def run(quick: bool, figures: dict[str, Any]) -> None:
+def run(share: plan.Share[Size], figures: dict[str, Any]) -> None:
     """Measure microseconds of CPU time per token, the least of some runs, and fill in the figures."""
     logging.getLogger("realtime").setLevel(logging.WARNING)
-    repeats = 2 if quick else 7
     for name, names, added in FAMILIES:
-        for kind, found in _family(name, names, added, repeats).items():
+        for kind, found in _family(name, names, added, share.size.repeats).items():
             figures[f"{name} {kind}"] = found
     rows = [(name, found["vllm"], found["machine"]) for name, found in figures.items()]
     table(
