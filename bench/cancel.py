@@ -26,10 +26,10 @@ class Size(plan.Size, frozen=True, kw_only=True):
 
 
 SIZES: dict[plan.Name, Size] = {
-    "long": Size(text="3 runs of 50 cancels of each kind", repeats=3, count=50, work=420, waits=60),
-    "full": Size(text="3 runs of 6 cancels of each kind", repeats=3, count=6, work=75, waits=10),
-    "short": Size(text="3 runs of 3 cancels of each kind", repeats=3, count=3, work=50, waits=8),
-    "quick": Size(text="a run of 2 cancels of each kind", repeats=1, count=2, work=25, waits=3),
+    "long": Size(text="3 runs of 50 cancels of each kind", repeats=3, count=50, work=110, waits=60),
+    "full": Size(text="3 runs of 6 cancels of each kind", repeats=3, count=6, work=35, waits=12),
+    "short": Size(text="3 runs of 3 cancels of each kind", repeats=3, count=3, work=28, waits=9),
+    "quick": Size(text="a run of 2 cancels of each kind", repeats=1, count=2, work=15, waits=3),
     "tiny": Size(text="one cancel of each kind", repeats=1, count=1),
 }
 

@@ -23,20 +23,20 @@ class Size(plan.Size, frozen=True, kw_only=True):
 
 SIZES: dict[plan.Name, Size] = {
     "long": Size(
-        text="3 runs of 5 s at 1, 32 and 128 streams; 1,000 streams whose node dies", work=110, waits=210,
+        text="3 runs of 5 s at 1, 32 and 128 streams; 1,000 streams whose node dies", work=60, waits=210,
         repeats=3, seconds=5.0, streams=1000, tick=2.0,
     ),
     "full": Size(
-        text="3 runs of 1 s at 1, 32 and 128 streams; 300 streams whose node dies", work=75, waits=60,
+        text="3 runs of 1 s at 1, 32 and 128 streams; 300 streams whose node dies", work=22, waits=60,
         repeats=3, seconds=1.0, streams=300, tick=0.5,
     ),
     "short": Size(
-        text="3 runs of 1 s at 1 and 128 streams; 60 streams whose node dies", work=50, waits=45,
+        text="3 runs of 1 s at 1 and 128 streams; 60 streams whose node dies", work=15, waits=45,
         repeats=3, seconds=1.0, streams=60, tick=0.1, levels=(1, 128),
     ),
     "quick": Size(
-        text="a run of 1 s at 1, 32 and 128 streams; 60 streams whose node dies", work=35, waits=30,
-        repeats=1, seconds=1.0, streams=60, tick=0.1,
+        text="a run of 1 s at 128 streams; 60 streams whose node dies", work=10, waits=18,
+        repeats=1, seconds=1.0, streams=60, tick=0.1, levels=(128,),
     ),
     "tiny": Size(
         text="a run of 0.3 s at 2 streams; 6 streams whose node dies",

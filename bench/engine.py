@@ -44,20 +44,20 @@ class Size(plan.Size, frozen=True, kw_only=True):
 
 SIZES: dict[plan.Name, Size] = {
     "long": Size(
-        text="3 runs of answers of 256 tokens at 1, 32 and 128 streams; scenarios", work=1550, waits=30,
+        text="3 runs of answers of 256 tokens at 1, 32 and 128 streams; scenarios", work=210, waits=15,
         repeats=3, levels=(Level(1, 256, 4), Level(32, 256, 2), Level(128, 256)),
     ),
     "full": Size(
-        text="3 runs of answers of 128, 128 and 64 tokens at 1, 32 and 128 streams; scenarios", work=480, waits=20,
+        text="3 runs of answers of 128, 128 and 64 tokens at 1, 32 and 128 streams; scenarios", work=95, waits=15,
         repeats=3, levels=(Level(1, 128, 2), Level(32, 128), Level(128, 64)),
     ),
     "short": Size(
-        text="3 runs of answers of 64, 64 and 32 tokens at 1, 32 and 128 streams; scenarios", work=310, waits=20,
+        text="3 runs of answers of 64, 64 and 32 tokens at 1, 32 and 128 streams; scenarios", work=65, waits=13,
         repeats=3, levels=(Level(1, 64), Level(32, 64), Level(128, 32)),
     ),
     "quick": Size(
-        text="a run of answers of 64, 64 and 32 tokens at 1, 32 and 128 streams; scenarios", work=140, waits=15,
-        repeats=1, levels=(Level(1, 64), Level(32, 64), Level(128, 32)),
+        text="a run of answers of 64, 64 and 32 tokens at 1, 32 and 128 streams", work=32, waits=5,
+        repeats=1, levels=(Level(1, 64), Level(32, 64), Level(128, 32)), scenarios=False,
     ),
     "tiny": Size(
         text="a run of 8 tokens at 1 and 32 streams", repeats=1, levels=(Level(1, 8), Level(32, 8)), scenarios=False,

@@ -12,6 +12,7 @@ from typing import Any
 from realtime.service.scheduler import Prices
 
 from . import plan
+from .measure import progress
 from .simulated import Fair, FirstCome, Model, Request, World
 from .traffic import HOUR, day, flood, loop, steady
 
@@ -27,19 +28,23 @@ class Size(plan.Size, frozen=True, kw_only=True):
 
 
 SIZES: dict[plan.Name, Size] = {
-    "long": Size(text="a whole day, simulated", hours=24.0, work=180),
-    "full": Size(text="three hours of a day, simulated", hours=3.0, work=35),
-    "short": Size(text="three hours of a day, simulated", hours=3.0, work=35),
-    "quick": Size(text="three hours of a day, simulated", hours=3.0, work=35),
+    "long": Size(text="a whole day, simulated", hours=24.0, work=25),
+    "full": Size(text="six hours of a day, simulated", hours=6.0, work=6),
+    "short": Size(text="three hours of a day, simulated", hours=3.0, work=3),
+    "quick": Size(text="three hours of a day, simulated", hours=3.0, work=3),
     "tiny": Size(text="a quarter of an hour, simulated", hours=0.25),
 }
 
 
 def run(share: plan.Share[Size], figures: dict[str, Any]) -> None:
     """Run the simulations, print tables, fill in the figures."""
+    progress("floods, tool loops, the bound")
     figures |= {"floods": _floods(), "loops": _loops(), "bound": _bound()}
     hours = share.size.hours
-    figures["day"] = {"hours": hours, "queues": {queue: _day(queue, hours) for queue in QUEUES}}
+    figures["day"] = {"hours": hours, "queues": {}}
+    for queue in QUEUES:
+        progress(f"a day of {hours:g} hours: {queue}")
+        figures["day"]["queues"][queue] = _day(queue, hours)
     _print(figures)
 
 

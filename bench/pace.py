@@ -1,4 +1,4 @@
-"""The pace of a machine: how long it takes for what servers do most, beside a machine whose figures are known."""
+"""The pace of a machine: how long it takes for what servers do most, beside a fast one whose figures are known."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import time
 
 import msgspec
 
-MACHINE = "that of docs/lab-notes.md, 2026-11-29"
-_ITS_SECONDS = 7.5e-6  # of CPU time for one unit there
+MACHINE = "two fast cores"
+_ITS_SECONDS = 7.5e-6  # of CPU time for one unit on the machine of docs/lab-notes.md, 2026-11-29: a bench that ends
 _SECONDS = 1.0  # to measure for
 _BATCH = 1_000  # units
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """The pace of a machine, as a multiple of the time that the known one takes. cpu: of one core. wall: of what a
+    """The pace of a machine, as a multiple of the time that a fast one takes. cpu: of one core. wall: of what a
     process gets of it beside other work.
     """
 

@@ -23,7 +23,7 @@ from realtime.engine.base import TokenChunk
 from realtime.engine.options import STARTER_MODEL
 
 from . import plan
-from .measure import table
+from .measure import progress, table
 
 FAMILIES = (  # the row, vLLM's parsers, and the tokens that the starter's tokenizer lacks
     ("qwen3", ("qwen3", "hermes"), ()),
@@ -46,10 +46,10 @@ class Size(plan.Size, frozen=True, kw_only=True):
 
 
 SIZES: dict[plan.Name, Size] = {
-    "long": Size(text="the least of 7 runs", repeats=7, work=45),
-    "full": Size(text="the least of 3 runs", repeats=3, work=28),
-    "short": Size(text="the least of 2 runs", repeats=2, work=23),
-    "quick": Size(text="the least of 2 runs", repeats=2, work=23),
+    "long": Size(text="the least of 7 runs", repeats=7, work=20),
+    "full": Size(text="the least of 3 runs", repeats=3, work=14),
+    "short": Size(text="the least of 2 runs", repeats=2, work=12),
+    "quick": Size(text="a run", repeats=1, work=10),
     "tiny": Size(text="a run", repeats=1),
 }
 
@@ -63,6 +63,7 @@ def run(share: plan.Share[Size], figures: dict[str, Any]) -> None:
     """Measure microseconds of CPU time per token, the least of some runs, and fill in the figures."""
     logging.getLogger("realtime").setLevel(logging.WARNING)
     for name, names, added in FAMILIES:
+        progress(name)
         for kind, found in _family(name, names, added, share.size.repeats).items():
             figures[f"{name} {kind}"] = found
     rows = [(name, found["vllm"], found["machine"]) for name, found in figures.items()]

@@ -17,7 +17,8 @@ import msgspec
 Name = Literal["long", "full", "short", "quick", "tiny"]
 NAMES: tuple[Name, ...] = ("long", "full", "short", "quick", "tiny")  # tiny is for tests
 FAST_MINUTES, SLOW_MINUTES = 5.0, 20.0  # a run may take, unless another length is asked for
-FAST = 0.5  # the pace of a fast machine, at most
+QUICK = 1 / 5  # of that, for the quick form
+FAST = 1.5  # the pace of a fast machine, at most
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,15 +71,18 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The parts of a run, by target. most_seconds: that it may take; None: as long as it takes."""
+    """The parts of a run, by target. most_seconds: that it may take; None: as long as it takes. left_out: the targets
+    for which that is not enough.
+    """
 
     parts: Mapping[str, Part]
     most_seconds: float | None
+    left_out: Sequence[str] = ()
 
     @property
     def seconds(self) -> float:
         """Return how long all of it takes by reckoning."""
-        return sum(part.seconds for part in self.parts.values())
+        return _seconds(self.parts)
 
     @property
     def shortened(self) -> Sequence[str]:
@@ -98,7 +102,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def minutes_for(pace: float) -> float:
-    """Return how long a run may take on a machine of this pace."""
+    """Return how long the full form may take on a machine of this pace."""
     return FAST_MINUTES if pace <= FAST else SLOW_MINUTES
 
 
@@ -109,20 +113,27 @@ def in_size(ladders: Mapping[str, Ladder], name: Name, pace: float) -> Plan:
 
 def within(ladders: Mapping[str, Ladder], minutes: float, pace: float, longest: Name = "full") -> Plan:
     """Plan the longest size in which all targets end in time. What is left of the time goes to the first ones that can
-    be longer with it, a size at a time. Where not even quick forms fit, they are planned all the same: the reader is
-    told.
+    be longer with it, a size at a time. Where not even the quick forms of all fit, the first ones that do are planned,
+    but one at least.
     """
     most = minutes * 60
     names = NAMES[NAMES.index(longest) : NAMES.index("quick") + 1]
     plans = [in_size(ladders, name, pace) for name in names]
     parts = dict(next((plan for plan in plans if plan.seconds <= most), plans[-1]).parts)
+    for target in list(parts)[:0:-1]:
+        if _seconds(parts) > most:
+            del parts[target]
     for name in reversed(names):
-        for target, ladder in ladders.items():
+        for target in parts:
             if names.index(name) < names.index(parts[target].name):
-                longer = _part(ladder, name, pace)
-                if sum(part.seconds for part in parts.values()) - parts[target].seconds + longer.seconds <= most:
-                    parts[target] = longer
-    return Plan(parts, most)
+                longer = parts | {target: _part(ladders[target], name, pace)}
+                if _seconds(longer) <= most:
+                    parts = longer
+    return Plan(parts, most, [target for target in ladders if target not in parts])
+
+
+def _seconds(parts: Mapping[str, Part]) -> float:
+    return sum(part.seconds for part in parts.values())
 
 
 def _part(ladder: Ladder, name: Name, pace: float) -> Part:
@@ -135,7 +146,8 @@ def lines(plan: Plan) -> Iterator[str]:
     yield f"plan: about {plan.seconds / 60:.1f} minutes{limit}"
     for target, part in plan.parts.items():
         yield f"   {target:10} {part.name:6} {part.seconds / 60:5.1f} min  {part.size.text}"
-    if plan.shortened:
-        yield f"   shortened: {', '.join(plan.shortened)} (--minutes N for a longer run)"
+    for what, targets in (("shortened", plan.shortened), ("left out", plan.left_out)):
+        if targets:
+            yield f"   {what}: {', '.join(targets)} (--minutes N for a longer run)"
     if plan.most_seconds is not None and plan.seconds > plan.most_seconds:
-        yield "   even the quick forms take longer here: name targets with --only, or wait until the machine is free"
+        yield "   even that takes longer here: wait until the machine is free"

@@ -38,7 +38,8 @@ class Report(msgspec.Struct, kw_only=True):
 
     def judged(self) -> Sequence[goals.Judged]:
         """Return the goals of the targets that were planned beside their figures."""
-        wanted = [goal for goal in goals.goals() if goal.path[0] in self.plan.parts]
+        asked = {*self.plan.parts, *self.plan.left_out}
+        wanted = [goal for goal in goals.goals() if goal.path[0] in asked]
         return goals.judge(wanted, self.figures, self.broken, self.pace.wall)
 
     def line(self, judged: Sequence[goals.Judged]) -> str:
@@ -64,6 +65,7 @@ class Report(msgspec.Struct, kw_only=True):
             "seconds": round(self.plan.seconds),
             "took_seconds": round(sum(self.took.values())),
             "shortened": self.plan.shortened,
+            "left_out": self.plan.left_out,
             "targets": {
                 target: {
                     "size": part.name,

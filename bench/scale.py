@@ -33,10 +33,10 @@ class Size(plan.Size, frozen=True, kw_only=True):
 
 
 SIZES: dict[plan.Name, Size] = {
-    "long": Size(text="6,500 and 20,000 sessions a node, two nodes", per_node=(6_500, 20_000), nodes=2, work=12),
-    "full": Size(text="6,500 and 20,000 sessions a node, two nodes", per_node=(6_500, 20_000), nodes=2, work=12),
-    "short": Size(text="6,500 sessions a node, one node", per_node=(6_500,), nodes=1, work=4),
-    "quick": Size(text="6,500 sessions a node, one node", per_node=(6_500,), nodes=1, work=4),
+    "long": Size(text="6,500 and 20,000 sessions a node, two nodes", per_node=(6_500, 20_000), nodes=2, work=2),
+    "full": Size(text="6,500 and 20,000 sessions a node, two nodes", per_node=(6_500, 20_000), nodes=2, work=2),
+    "short": Size(text="6,500 sessions a node, one node", per_node=(6_500,), nodes=1, work=1),
+    "quick": Size(text="6,500 sessions a node, one node", per_node=(6_500,), nodes=1, work=1),
     "tiny": Size(text="100 sessions a node, one node", per_node=(100,), nodes=1),
 }
 

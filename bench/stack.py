@@ -39,22 +39,24 @@ class Size(plan.Size, frozen=True, kw_only=True):
 SIZES: dict[plan.Name, Size] = {
     "long": Size(
         text="3 runs of 16,384 events, up to 1,000 connections; memory of 2,000 responses and sockets",
-        work=300, waits=60, repeats=3, events=16_384, pressed=16_384, path=(7, 20_000), kept=2_000,
+        work=150, waits=40, repeats=3, events=16_384, pressed=16_384, path=(7, 20_000), kept=2_000,
         levels=(*LEVELS, (1000, 1)), idle=True,
     ),
     "full": Size(
-        text="3 runs of 4,096 events, 8,192 under pressure", work=85, waits=25,
+        text="3 runs of 4,096 events, 8,192 under pressure", work=28, waits=22,
         repeats=3, events=4_096, pressed=8_192, path=(5, 5_000), kept=600,
     ),
     "short": Size(
-        text="3 runs of 2,048 events, 4,096 under pressure", work=65, waits=25,
+        text="3 runs of 2,048 events, 4,096 under pressure", work=20, waits=22,
         repeats=3, events=2_048, pressed=4_096, path=(3, 2_000), kept=300,
     ),
     "quick": Size(
-        text="a run of 2,048 events, 8,192 under pressure", work=40, waits=10,
+        text="a run of 2,048 events, 8,192 under pressure", work=12, waits=8,
         repeats=1, events=2_048, pressed=8_192, path=(1, 2_000), kept=300,
     ),
-    "tiny": Size(text="a run of 512 events", repeats=1, events=512, pressed=512, path=(1, 100), kept=16),
+    "tiny": Size(
+        text="a run of 512 events", repeats=1, events=512, pressed=512, path=(1, 100), kept=16, levels=((2, 1),)
+    ),
 }  # fmt: skip
 
 

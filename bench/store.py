@@ -72,19 +72,19 @@ class Size(plan.Size, frozen=True, kw_only=True):
 SIZES: dict[plan.Name, Size] = {
     "long": Size(
         text="10 s of each store at 32 and 128 streams; 100,000 answers", seconds=10.0, answers=100_000, commits=5_000,
-        work=330, waits=110,
+        work=60, waits=115,
     ),
     "full": Size(
         text="2 s of each store at 32 and 128 streams; 10,000 answers", seconds=2.0, answers=10_000, commits=1_000,
-        work=75, waits=25,
+        work=12, waits=30,
     ),
     "short": Size(
         text="1 s of each store at 32 and 128 streams; 4,000 answers", seconds=1.0, answers=4_000, commits=500,
-        work=50, waits=15,
+        work=8, waits=16,
     ),
     "quick": Size(
         text="0.6 s of each store at 32 and 128 streams; 2,000 answers", seconds=0.6, answers=2_000, commits=200,
-        work=40, waits=10,
+        work=6, waits=10,
     ),
     "tiny": Size(text="0.1 s of each store, 100 answers", seconds=0.1, answers=100, commits=10),
 }  # fmt: skip

@@ -40,10 +40,10 @@ class Size(plan.Size, frozen=True, kw_only=True):
 
 _LARGE = "storms of 1,000 sockets, 10,000 cancels"
 SIZES: dict[plan.Name, Size] = {
-    "long": Size(text=_LARGE, extent="full", share_servers=False, work=70, waits=60),
-    "full": Size(text=_LARGE, extent="full", share_servers=False, work=70, waits=60),
-    "short": Size(text=_LARGE, extent="full", work=60, waits=60),
-    "quick": Size(text="storms of 100 sockets, 200 cancels", extent="quick", work=25, waits=30),
+    "long": Size(text=_LARGE, extent="full", share_servers=False, work=50, waits=60),
+    "full": Size(text=_LARGE, extent="full", share_servers=False, work=50, waits=60),
+    "short": Size(text=_LARGE, extent="full", work=45, waits=60),
+    "quick": Size(text="storms of 100 sockets, 200 cancels", extent="quick", work=8, waits=14),
     "tiny": Size(text="storms of 5 sockets, 9 cancels", extent="tiny"),
 }
 

@@ -32,7 +32,7 @@ SCENARIO = Scenario(
     measure,
     {
         "full": {"count": 2000, "seconds": 1.0},
-        "quick": {"count": 300, "seconds": 1.0},
+        "quick": {"count": 300, "seconds": 0.5},
         "tiny": {"count": 10, "seconds": 0.05},
     },
     zero=("closed by the server",),

@@ -80,7 +80,7 @@ SCENARIO = Scenario(
     measure,
     {
         "full": {"sessions": 100, "tokens": 100, "repeats": 3},
-        "quick": {"sessions": 50, "tokens": 60, "repeats": 1},
+        "quick": {"sessions": 50, "tokens": 50, "repeats": 1},
         "tiny": {"sessions": 2, "tokens": 10, "repeats": 1},
     },
     zero=("missing tokens",),

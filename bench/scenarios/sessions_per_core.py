@@ -77,7 +77,7 @@ SCENARIO = Scenario(
     measure,
     {
         "full": {"levels": (100, 250, 500, 750, 1000, 1250, 1500, 2000, 2500, 3000), "seconds": 2.0},
-        "quick": {"levels": (50, 100, 200, 400), "seconds": 1.0},
+        "quick": {"levels": (100, 200, 400), "seconds": 0.6},
         "tiny": {"levels": (2,), "seconds": 0.2},
     },
     zero=("closed by the server",),

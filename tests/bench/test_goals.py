@@ -9,6 +9,7 @@ import pytest
 from bench import goals
 from bench.__main__ import TARGETS
 from bench.goals import Goal, Judged
+from bench.plan import FAST
 
 COST = Goal("cost", ("stack", "ratio"), most=0.5)
 RATE = Goal("rate", ("stack", "rate"), least=100, fast=True)
@@ -28,11 +29,11 @@ def test_a_bound_is_met_or_missed(ratio: float, verdict: str) -> None:
 
 def test_a_goal_for_a_fast_core_is_not_missed_by_a_slow_one() -> None:
     figures = {"stack": {"rate": 50}}
-    slow = judge(RATE, figures, pace=2.0)
+    slow = judge(RATE, figures, pace=4 * FAST)
     assert (slow.verdict, slow.figure) == ("not measurable here", 50)
     assert "4.0 times as fast" in slow.why
-    assert judge(RATE, figures, pace=0.3).verdict == "missed"
-    assert judge(RATE, {"stack": {"rate": 100}}, pace=2.0).verdict == "met"
+    assert judge(RATE, figures, pace=FAST).verdict == "missed"
+    assert judge(RATE, {"stack": {"rate": 100}}, pace=4 * FAST).verdict == "met"
 
 
 def test_what_was_not_measured_says_why() -> None:
@@ -59,7 +60,7 @@ def test_every_goal_is_of_a_target_and_has_words_of_its_own() -> None:
 
 
 def test_the_table_and_the_json_have_every_goal(capsys: pytest.CaptureFixture[str]) -> None:
-    judged = goals.judge([COST, RATE, WHOLE], {"stack": {"ratio": 0.4, "rate": 1}}, {}, 1.0)
+    judged = goals.judge([COST, RATE, WHOLE], {"stack": {"ratio": 0.4, "rate": 1}}, {}, 4 * FAST)
     goals.show(judged)
     out = capsys.readouterr().out
     assert all(text in out for text in ("cost", "<= 0.5", "met", ">= 100", "not measurable here: ", "did not run"))
