@@ -170,7 +170,7 @@ def _held(server: Running) -> list[Any]:
     return [
         event
         for shell in server.gateway._shells
-        for _, events in shell._connection._responses.unanswered._commands.values()
+        for _, events in shell._connection._pending._commands.values()
         for event in events
     ]
 

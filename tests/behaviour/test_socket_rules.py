@@ -79,7 +79,7 @@ async def test_forks_hold_their_parent_from_when_they_were_sent() -> None:
             names = {} if lane is None else {"stream_id": lane}
             await client.send("response.create", input="x", previous_response_id=parent, store=False, **names)
         [shell] = server.gateway._shells
-        await until(lambda: shell._connection._responses.lanes.num_queued == 4)
+        await until(lambda: shell._connection._creates.lanes.num_queued == 4)
         for _ in range(5):
             await until(lambda: engine_holds(server) == 1)
             server.engine.run_until_idle()
