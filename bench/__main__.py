@@ -64,14 +64,14 @@ def _run(name: str, module: ModuleType, report: Report) -> bool:
     try:
         module.run(share, report.figures[name])
     except KeyboardInterrupt:
-        report.broken[name] = "interrupted"
+        report.broken[name] = goals.INTERRUPTED
     except Exception as error:
         traceback.print_exc()
         report.broken[name] = repr(error)[:1000]
     report.took[name] = time.monotonic() - began
     report.left_out[name] = share.left_out
     progress(f"{name}: {report.took[name]:.0f} s, {report.plan.parts[name].seconds:.0f} were reckoned")
-    return report.broken.get(name) != "interrupted"
+    return report.broken.get(name) != goals.INTERRUPTED
 
 
 def _plan(given: argparse.Namespace, modules: Mapping[str, ModuleType], wall: float) -> plan.Plan:

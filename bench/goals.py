@@ -17,6 +17,7 @@ from .plan import FAST
 
 Verdict = Literal["met", "missed", "not measured", "not measurable here", "no bound"]
 Path = tuple[str, ...]
+INTERRUPTED = "interrupted"  # why a target did not come to its end, in `broken`
 _NO_RUST = "this build of vLLM has no front end in Rust"
 
 
@@ -138,7 +139,9 @@ def _judge(goal: Goal, figures: Mapping[str, Any], broken: Mapping[str, str], pa
     figure, among = _at(figures, goal.path), _at(figures, goal.among) if goal.among else None
     if figure is None:
         why = goal.missing if target in figures else "it did not run"
-        return Judged(goal, "not measured", why=f"{target}: {broken.get(target, why)}")
+        if target in broken:
+            why = INTERRUPTED if broken[target] == INTERRUPTED else "it broke, see below"
+        return Judged(goal, "not measured", why=f"{target}: {why}")
     if not goal.bound:
         return Judged(goal, "no bound", figure, among)
     if among is not None and among < goal.enough:

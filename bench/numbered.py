@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psutil
@@ -15,7 +15,7 @@ from realtime.store.cluster import keys
 from realtime.store.cluster.backend import Changes, Lease
 from realtime.store.cluster.stores import make_backend
 
-from .measure import cpu_seconds, median, percentile, ratio
+from .measure import cpu_seconds, median, percentile, ratio, table
 
 HOWS = ("without", "numbered")
 BATCH_BYTES = 2_000  # of the journal, which is what a flush of some dozens of streams writes
@@ -38,6 +38,16 @@ async def measure(url: str, pid: int, number: int) -> dict[str, Any]:
     found: dict[str, Any] = median(turns)
     without, numbered = (found[how] for how in HOWS)
     return found | {f"{name}, numbered to without": ratio(numbered[name], without[name]) for name in without}
+
+
+def show(commits: Mapping[str, Any]) -> None:
+    """Print the figures of each store."""
+    rows = [
+        (f"{store}: {name}", found["without"][name], found["numbered"][name], found[f"{name}, numbered to without"])
+        for store, found in commits.items()
+        for name in found["without"]
+    ]
+    table("A commit with and without a number, microseconds of CPU, and its time", ("", *HOWS, "ratio"), rows)
 
 
 class _Commits:

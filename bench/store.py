@@ -46,7 +46,7 @@ from realtime.wire.requests import ResponseCreate
 
 from . import numbered, plan
 from .databases import NotInstalled, ready, start, stop
-from .measure import p50_p99, table
+from .measure import p50_p99
 
 PER_SECOND = 50
 WAYS = {
@@ -106,22 +106,13 @@ def run(share: plan.Share[Size], figures: dict[str, Any]) -> None:
                 writer, loop, p50, p99 = (found[key] for key in ("writer_us", "loop_us", "p50_ms", "p99_ms"))
                 print(f"{name:28} {streams:8} {writer:16.2f} {loop:14.2f} {p50:12.2f} {p99:8.2f}", flush=True)
         commits = {name: uvloop.run(numbered.measure(*at, share.size.commits)) for name, at in databases.items()}
-    _show_numbered(commits)
+    numbered.show(commits)
     figures["numbered"] = commits
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
         figures["kept"] = kept = uvloop.run(_fill(path, number)) | _reopened(path, number)
     for key, value in kept.items():
         print(f"{key:40} {value:12.3f}")
-
-
-def _show_numbered(commits: dict[str, Any]) -> None:
-    rows = [
-        (f"{store}: {name}", found["without"][name], found["numbered"][name], found[f"{name}, numbered to without"])
-        for store, found in commits.items()
-        for name in found["without"]
-    ]
-    table("A commit with and without a number, microseconds of CPU, and its time", ("", *numbered.HOWS, "ratio"), rows)
 
 
 def _databases(leaving: ExitStack) -> Iterator[tuple[str, tuple[str, int]]]:

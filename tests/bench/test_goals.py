@@ -40,6 +40,7 @@ def test_what_was_not_measured_says_why() -> None:
     assert judge(COST, {}).why == "stack: it did not run"
     assert judge(COST, {"stack": {}}).why == "stack: not in this size"
     assert judge(COST, {"stack": {}}, {"stack": "interrupted"}).why == "stack: interrupted"
+    assert judge(COST, {"stack": {}}, {"stack": "a long error"}).why == "stack: it broke, see below"
     assert judge(NOISY, {"stack": {"ratio": 0.6, "repeats": 1}}).verdict == "not measured"
     assert judge(NOISY, {"stack": {"ratio": 0.6, "repeats": 3}}).verdict == "missed"
 
