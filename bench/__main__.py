@@ -90,9 +90,8 @@ def _announce(report: Report) -> None:
         print(f"   {text}", flush=True)
     found = report.pace
     progress(
-        f"pace: this machine takes {found.cpu:.2f} times the CPU time of {pace.MACHINE}, {found.wall:.2f} times its"
+        f"pace: {found.cpu:.2f} times the CPU time of {pace.MACHINE}, {found.wall:.2f} times with the other work here"
     )
-    progress("wall time with the other work on it")
     if found.is_busy or report.load > 0.5:
         progress(f"the machine is busy (load {report.load:.1f}): trust ratios more than figures")
 
