@@ -76,8 +76,8 @@ def _run(name: str, module: ModuleType, report: Report) -> bool:
 
 def _plan(given: argparse.Namespace, modules: Mapping[str, ModuleType], wall: float) -> plan.Plan:
     ladders = {name: module.SIZES for name, module in modules.items()}
-    if given.size:
-        return plan.in_size(ladders, given.size, wall)
+    if given.size or (given.quick and given.only):
+        return plan.in_size(ladders, given.size or "quick", wall)
     if given.minutes:
         return plan.within(ladders, given.minutes, wall, longest="long")
     if given.quick:

@@ -164,7 +164,9 @@ def _at(figures: Any, path: Path) -> float | int | None:
 
 
 def show(judged: Sequence[Judged]) -> None:
-    """Print the table that people see last."""
+    """Print the table that people see last, if there is a goal."""
+    if not judged:
+        return
     rows = []
     for one in judged:
         figure = "-" if one.figure is None else one.figure
