@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 
 import msgspec
 
@@ -43,7 +42,7 @@ class Delivery:
         self._after_commit = after_commit
         self._patience_seconds = patience_seconds
         self._runs: dict[str, Run] = {}  # of which not all is committed, with `after_commit`
-        self._ends: deque[_End] = deque()  # that are not committed, in the order of their batches
+        self._ends: dict[str, _End] = {}  # that are not committed, by response, in the order of their batches
         self._timer: asyncio.TimerHandle | None = None  # for the first of them
         self._waiting: list[tuple[CommittedLog, int, asyncio.Future[None]]] = []  # until so much of it is committed
         if batches is not None:
@@ -78,7 +77,7 @@ class Delivery:
             run.show_end()
             return
         until = asyncio.get_running_loop().time() + self._patience_seconds
-        self._ends.append(_End(run, batches.collecting, until))
+        self._ends[run.response_id] = _End(run, batches.collecting, until)
         batches.hurry()
         if self._timer is None:
             self._expect(until)
@@ -96,15 +95,15 @@ class Delivery:
         return snapshot
 
     async def settled(self, response_id: str) -> None:
-        """Return when a response that is over may be shown: when its record is committed. Raises WireError when that is
-        given up.
+        """Return when a response that is over may be shown: when its end is committed, and its record as it is. Raises
+        WireError when that is given up.
         """
-        if response_id in self._runs or self._responses.is_pending(response_id):
+        if response_id in self._runs or response_id in self._ends or self._responses.is_pending(response_id):
             await committed(self._batches)
 
     def lose(self) -> None:
         """Give up what is not committed: it never will be, whatever is committed next. Who waits for it is told."""
-        runs = {**self._runs, **{end.run.response_id: end.run for end in self._ends}}
+        runs = {**self._runs, **{response_id: end.run for response_id, end in self._ends.items()}}
         self._runs.clear()
         self._ends.clear()
         for run in runs.values():
@@ -130,8 +129,8 @@ class Delivery:
         number = self._batches.committed
         for response_id in [one for one, run in self._runs.items() if run.commit(number)]:
             del self._runs[response_id]
-        while self._ends and self._ends[0].number <= number:
-            self._ends.popleft().run.show_end()
+        for response_id in [one for one, end in self._ends.items() if end.number <= number]:
+            self._ends.pop(response_id).run.show_end()
         waiting, self._waiting = self._waiting, []
         for log, tip, reached in waiting:
             if reached.done():  # cancelled
@@ -149,10 +148,9 @@ class Delivery:
     def _look(self) -> None:
         """Let nobody wait longer for ends that the store does not commit. They are read from it when it has them."""
         now = asyncio.get_running_loop().time()
-        while self._ends and self._ends[0].until <= now:
-            run = self._ends.popleft().run
-            self._runs.pop(run.response_id, None)
-            run.fail_readers(store_unavailable())
+        for response_id in [one for one, end in self._ends.items() if end.until <= now]:
+            self._runs.pop(response_id, None)
+            self._ends.pop(response_id).run.fail_readers(store_unavailable())
         self._timer = None
         if self._ends:
-            self._expect(self._ends[0].until)
+            self._expect(next(iter(self._ends.values())).until)

@@ -254,8 +254,7 @@ class Service:
             principal.tenant, response_id, place, delivered,
             None if here else lambda held: directory.truncate_at(held, principal, response_id, place, delivered),
         )  # fmt: skip
-        async with self._patience.bound():
-            await committed(self._stores.batches)
+        await self.stored()
         return cut
 
     async def cancel_or_truncate(
@@ -280,6 +279,12 @@ class Service:
         principal.check_sees(response_id)
         async with self._patience.bound():
             return await self.registry.find_retrievable(principal.tenant, response_id, time.time())
+
+    async def stored(self) -> None:
+        """Wait until everything is stored that was changed or found before: what is told must hold. Raises
+        WireError.
+        """
+        await self._patience.bounded(committed(self._stores.batches))
 
     async def begun(self, source: Source) -> None:
         """Wait until a response that was created may be told of otherwise than by its events. Raises WireError."""
@@ -321,8 +326,7 @@ class Service:
         if isinstance(found, Run):
             found.stop("cancel")
         self.registry.delete(response_id)
-        async with self._patience.bound():
-            await committed(self._stores.batches)
+        await self.stored()
         return found
 
     def follow(self, principal: Principal, source: AnyResponse, wake: Wake) -> None:

@@ -151,13 +151,13 @@ def judge(history: History) -> list[str]:
     ]
 
 
-def excused(history: History, at: float, *, change: bool = False) -> bool:
-    """Return whether what was told at this time may be lost, if it is no end. `change`: it is none of an answer's
-    events, of which `deliver: after_commit` speaks, but a change that was asked for.
+def excused(history: History, at: float) -> bool:
+    """Return whether an event that was told at this time may be lost, if it is none of an end. What was asked for and
+    acknowledged may not: see `lost`.
     """
     if lost(history, at):
         return True
-    return (change or not history.strict) and any(
+    return not history.strict and any(
         began - _MOMENT <= at <= began + _UNSTORED_SECONDS or began - _UNSTORED_SECONDS <= at <= began
         for began, _ in history.troubles
     )
@@ -443,10 +443,10 @@ def _conversations(history: History) -> Iterator[str]:
             yield f"{conversation_id} has other items at another node: {nodes}"
         items, deleted = lists[0], history.unconversed.get(conversation_id)
         if items is None:
-            if deleted is None and not excused(history, history.conversed[conversation_id], change=True):
+            if deleted is None and not lost(history, history.conversed[conversation_id]):
                 yield f"{conversation_id} was acknowledged and is lost"
             continue
-        if deleted not in (None, UNKNOWN) and not excused(history, deleted, change=True):
+        if deleted not in (None, UNKNOWN) and not lost(history, deleted):
             yield f"{conversation_id} was deleted at {deleted:.3f}, and is there"
         yield from _turns(history, conversation_id, items)
         yield from _items(history, conversation_id, [item["id"] for item in items])
@@ -468,9 +468,9 @@ def _turns(history: History, conversation_id: str, items: list[dict[str, Any]]) 
 def _items(history: History, conversation_id: str, ids: list[str]) -> Iterator[str]:
     given = [item for item in history.items if item.conversation_id == conversation_id]
     for item in given:
-        if item.deleted is None and item.item_id not in ids and not excused(history, item.at, change=True):
+        if item.deleted is None and item.item_id not in ids and not lost(history, item.at):
             yield f"{conversation_id}: {item.item_id} was put in at {item.at:.3f}, and is lost"
-        taken_out = item.deleted not in (None, UNKNOWN) and not excused(history, item.deleted, change=True)
+        taken_out = item.deleted not in (None, UNKNOWN) and not lost(history, item.deleted)
         if taken_out and item.item_id in ids:
             yield f"{conversation_id}: {item.item_id} was taken out at {item.deleted:.3f}, and is there"
     there = [item for item in given if item.item_id in ids]
