@@ -64,6 +64,8 @@ class Lists:
         there = {place: one for place, one in there.items() if place.id not in deleted}
         kept = (self._registry.current_record(one) for one in records if one.response_id not in deleted)
         there |= {record.place: listed(record.response) for record in kept}
+        async with self._bound():
+            await committed(self._stores.batches)  # an end that is listed must hold
         ends = [one for one in (more, *(listing.more for listing in elsewhere)) if one is not None]
         behind = None if not ends else max(ends) if span.newest_first else min(ends)
         return ResponseList(**_page(there, wanted, behind))

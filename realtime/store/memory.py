@@ -83,6 +83,10 @@ class MemoryResponses:
         """Return the tip: memory is as durable as this store gets. See ResponseStore."""
         return self._tips.get(response_id, 0)
 
+    def is_pending(self, response_id: str) -> bool:
+        """Return False: nothing has to be committed. See ResponseStore."""
+        return False
+
     def seal(self, record: Record, log: StoredLog, now: float) -> None:
         """See ResponseStore."""
         self._drop(record.response_id)

@@ -106,6 +106,10 @@ class PackedResponses:
         running = self._running.get(response_id)
         return running.durable if running is not None else 0
 
+    def is_pending(self, response_id: str) -> bool:
+        """See ResponseStore."""
+        return response_id in self._pending
+
     def seal(self, record: Record, log: StoredLog, now: float) -> None:
         """See ResponseStore."""
         response_id = record.response_id
