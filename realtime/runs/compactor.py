@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from realtime.context import compaction
 from realtime.context.compaction import Budget, Compacted, Plan, Policy
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.context.turns import Prompt
 from realtime.dialects.base import Piece, PromptTooLong, TextDelta
 from realtime.engine.base import Sampling

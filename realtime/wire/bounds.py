@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from . import regex_bounds
-from .errors import ErrorCode, WireError
+from .errors import WireError, invalid_member
 from .limits import DEFAULT, Limits
 from .unheld import unheld
 
@@ -84,7 +84,7 @@ class Bound(enum.Enum):
     def error(self, limits: Limits, path: str) -> WireError:
         """Return the refusal of what exceeds the bound."""
         row = self.value
-        return refusal(path, f"more than the {self.limit(limits)} {row.what} that are accepted: {row.advice}")
+        return invalid_member(path, f"more than the {self.limit(limits)} {row.what} that are accepted: {row.advice}")
 
 
 _IN_PATTERN = {
@@ -106,11 +106,6 @@ _SINGLE = (
 )  # fmt: skip
 _PLAIN = frozenset({"type", "title", "description", "default"})  # a schema of these has nothing in it to measure
 _SHOWN = 64  # characters of a client's names in a message
-
-
-def refusal(path: str, reason: str) -> WireError:
-    """Return the error for something to which a model can't be constrained."""
-    return WireError(ErrorCode.INVALID_REQUEST, f"`{path}`: {reason}.", param=path)
 
 
 def check_schemas(held: Iterable[tuple[Schema, str]], limits: Limits = DEFAULT) -> None:
@@ -168,9 +163,9 @@ def check_grammars(held: Iterable[tuple[str, str, str]], limits: Limits = DEFAUL
         except regex_bounds.TooMuch as error:
             raise _IN_GRAMMAR[error.over].error(limits, path) from None
         except regex_bounds.Malformed as error:
-            raise refusal(path, f"is no regular expression: {error}") from None
+            raise invalid_member(path, f"is no regular expression: {error}") from None
         except regex_bounds.Unheld as error:
-            raise refusal(path, f"can't be held to: {error}") from None
+            raise invalid_member(path, f"can't be held to: {error}") from None
 
 
 def num_bytes(value: Any, limit: int) -> int:
@@ -285,7 +280,9 @@ class _Walk:
         seen: set[int] = set()
         while isinstance(name := schema.get("$ref"), str) and id(schema) not in self._ends:
             if id(schema) in seen:
-                raise refusal(self._path, f"the `$ref` to '{name[:_SHOWN]}' leads only to itself: give it a schema")
+                raise invalid_member(
+                    self._path, f"the `$ref` to '{name[:_SHOWN]}' leads only to itself: give it a schema"
+                )
             seen.add(id(schema))
             target = self._target(name)
             if not isinstance(target, dict):
@@ -309,18 +306,18 @@ class _Walk:
                 case list() if step.isascii() and step.isdigit() and len(step) < 7 and int(step) < len(found):
                     found = found[int(step)]
                 case _:
-                    raise refusal(self._path, f"the `$ref` to '{name[:_SHOWN]}' leads nowhere: define it")
+                    raise invalid_member(self._path, f"the `$ref` to '{name[:_SHOWN]}' leads nowhere: define it")
         return found
 
     def _check_keywords(self, schema: Schema) -> None:
         self._check_type(schema)
         if reason := unheld(schema):
-            raise refusal(self._path, reason)
+            raise invalid_member(self._path, reason)
         self._count_properties(schema)
         self._count_values(schema)
         for name in ("anyOf", "oneOf"):
             if schema.get(name) == []:
-                raise refusal(self._path, f"an empty `{name}` allows nothing: give it a schema, or leave it out")
+                raise invalid_member(self._path, f"an empty `{name}` allows nothing: give it a schema, or leave it out")
         if isinstance(pattern := schema.get("pattern"), str):
             self._check_pattern(pattern)
         if isinstance(by_pattern := schema.get("patternProperties"), dict):
@@ -334,11 +331,13 @@ class _Walk:
         if isinstance(wanted, str) and wanted in _TYPES:
             return
         if wanted == []:
-            raise refusal(self._path, "an empty `type` allows nothing: name one, or leave it out")
+            raise invalid_member(self._path, "an empty `type` allows nothing: name one, or leave it out")
         for one in wanted if isinstance(wanted, list) else (wanted,):
             if not isinstance(one, str) or one not in _TYPES:
                 shown = f"'{one[:_SHOWN]}'" if isinstance(one, str) else "what is given"
-                raise refusal(self._path, f"`type` must be one of {', '.join(_TYPES)}, or a list of them; not {shown}")
+                raise invalid_member(
+                    self._path, f"`type` must be one of {', '.join(_TYPES)}, or a list of them; not {shown}"
+                )
 
     def _count_properties(self, schema: Schema) -> None:
         properties = schema.get("properties")
@@ -372,10 +371,10 @@ class _Walk:
             raise _IN_PATTERN[error.over].error(limits, self._path) from None
         except regex_bounds.Malformed as error:
             shown = f"{pattern[:_SHOWN]!r}"
-            raise refusal(self._path, f"the `pattern` {shown} is no regular expression: {error}") from None
+            raise invalid_member(self._path, f"the `pattern` {shown} is no regular expression: {error}") from None
         except regex_bounds.Unheld as error:
             shown = f"{pattern[:_SHOWN]!r}"
-            raise refusal(self._path, f"the `pattern` {shown} can't be held to: {error}") from None
+            raise invalid_member(self._path, f"the `pattern` {shown} can't be held to: {error}") from None
         _add(self._together, Bound.PATTERN_STEPS, steps, limits, self._path)
 
     def _add(self, bound: Bound, more: int) -> None:

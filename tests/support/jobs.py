@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from realtime.context.tools import ToolSet, tool_set
+from realtime.context.request_tools import tool_set
+from realtime.context.tools import ToolSet
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.markup.family import Family, read_family
 from realtime.dialects.markup.named import NOTHING

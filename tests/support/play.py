@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 import realtime
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.context.turns import Prompt
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.markup.detect import ALL_FAMILIES
