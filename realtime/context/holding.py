@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from realtime.engine.parsing import Holds
-from realtime.wire.bounds import Measured, Schemas
 from realtime.wire.errors import WireError, invalid_member
 from realtime.wire.holdable import cost, doubt
+from realtime.wire.schema_bounds import Measured, Schemas
 
 from .tools import Held, Mode, Tool, ToolSet
 

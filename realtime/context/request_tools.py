@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any
 
 from realtime.engine.parsing import ALWAYS, Holds
-from realtime.wire.bounds import check_grammars
 from realtime.wire.errors import invalid_member
+from realtime.wire.grammar_bounds import check_grammars
 
 from .holding import hold
 from .mcp_tools import name_apart
