@@ -21,7 +21,7 @@ from realtime.service.service import Service
 from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
 from realtime.store.cluster.membership import Membership
-from realtime.store.memory import memory_stores
+from realtime.store.memory.stores import memory_stores
 
 from .admission import Admission
 from .cluster import Cluster

@@ -14,7 +14,7 @@ from openai.types.conversations import Conversation, ConversationDeletedResource
 
 from realtime.engine.base import EngineRequest, FinishReason
 from realtime.engine.scripted import Fail, Finish, RandomScript, ScriptedTokenizer, say
-from realtime.store.memory import MemoryConversations
+from realtime.store.memory.conversations import MemoryConversations
 from tests.support.long import effort
 from tests.support.server import Running, changed, running
 from tests.support.steps import begin, finish, make_keys, until

@@ -22,7 +22,7 @@ from realtime.runs.response_object import new_response
 from realtime.runs.run import Run
 from realtime.runs.serving import Continuity, Serving
 from realtime.runs.work_pool import WorkPool
-from realtime.store.memory import MemoryResponses
+from realtime.store.memory.responses import MemoryResponses
 from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
 

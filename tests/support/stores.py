@@ -23,7 +23,9 @@ from realtime.store.cluster.hosts import AtOnceHost
 from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.node import LeaseTimes
 from realtime.store.cluster.transaction import read_total
-from realtime.store.memory import MemoryConversations, MemoryRequests, MemoryResponses
+from realtime.store.memory.conversations import MemoryConversations
+from realtime.store.memory.requests import MemoryRequests
+from realtime.store.memory.responses import MemoryResponses
 from realtime.store.sqlite.stores import Bounds, Opened, open_at_once
 from realtime.wire.ids import new_id
 
