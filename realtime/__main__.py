@@ -134,8 +134,8 @@ def _serve(given: argparse.Namespace) -> int:
     from realtime.server import process
     from realtime.server.doctor.model import check_model
     from realtime.server.families import family_choice
-    from realtime.server.limit_book import config_file
     from realtime.server.remote_engines import check_remote
+    from realtime.server.tenant_limits import config_file
 
     check_remote(settings)
     if settings.engine != "scripted":
