@@ -15,7 +15,7 @@ from openai.types.conversations import Conversation, ConversationDeletedResource
 from realtime.engine.base import EngineRequest, FinishReason
 from realtime.engine.scripted import Fail, Finish, RandomScript, ScriptedTokenizer, say
 from realtime.settings.fields import Settings
-from realtime.store.memory import MemoryConversations
+from realtime.store.memory.conversations import MemoryConversations
 from realtime.store.sqlite.stores import bounds_of, open_at_once
 from tests.support.http import http
 from tests.support.long import effort

@@ -10,7 +10,7 @@ import msgspec
 from starlette.responses import Response
 
 from realtime.service.conversations import Conversations, ItemPage
-from realtime.service.listings import Wanted
+from realtime.service.list_pages import PageQuery
 from realtime.wire import codec
 from realtime.wire.bodies import (
     MAX_ITEMS_AT_ONCE,
@@ -57,7 +57,7 @@ async def list_conversations(call: Call) -> Response:
     call.gateway.admission.check_listing(call.request)
     query = call.query(ConversationsQuery)
     metadata = tuple((query.metadata or {}).items())
-    wanted = Wanted(metadata=metadata, after=query.after, limit=query.limit, order=query.order)
+    wanted = PageQuery(metadata=metadata, after=query.after, limit=query.limit, order=query.order)
     return await _reply(call, await call.gateway.service.lists.conversations(call.principal, wanted))
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from realtime.engine.base import TokenChunk
 from realtime.store.event_log import StoredLog
-from realtime.store.memory import MemoryResponses
+from realtime.store.memory.responses import MemoryResponses
 from realtime.store.records import Begun, Filter, Head, Note, Record, Unfinished, item_ids
 from realtime.store.shelves import Place, Span
 from realtime.wire.items import InputItem

@@ -17,12 +17,12 @@ from realtime.service.registry import Registry
 from realtime.store.base import Claim
 from realtime.store.cluster.adoption import Adoption
 from realtime.store.cluster.backend import Away, Changes
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.node import ClusterNode
 from realtime.store.cluster.stores import _HostReader
 from realtime.store.packed.commits import Commits
 from realtime.store.records import Unfinished
 from realtime.store.restored_log import RestoredLog
+from tests.support.memory_backend import MemoryBackend
 
 from .faults import KINDS
 from .replicated import ReplicatedBackend
