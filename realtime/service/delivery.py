@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from realtime.runs.run import Run
-from realtime.store.base import Batches, store_unavailable
+from realtime.store.base import Batches
 from realtime.store.committed_log import CommittedLog
 from realtime.store.event_log import EventLog
 from realtime.store.records import Record
+from realtime.wire.errors import store_unavailable
 from realtime.wire.response import Response
 
 from .commits import committed
