@@ -26,9 +26,20 @@ class Way(Backend):
 
     def __init__(self, backend: MemoryBackend, network: Network, node: str) -> None:
         self.loses = False
+        self._held: list[Callable[[], None]] | None = None
         self._backend = backend
         self._network = network
         self._node = node
+
+    def hold_commits(self) -> None:
+        """Have no commit arrive for now."""
+        self._held = []
+
+    def let_commits_go(self) -> None:
+        """Have those arrive that were held, and all later ones."""
+        held, self._held = self._held or [], None
+        for arrive in held:
+            arrive()
 
     async def _ask(self, call: Callable[[], Coroutine[Any, Any, T]], *, commits: bool = False) -> T:
         network, loop = self._network, self._network.loop
@@ -48,6 +59,9 @@ class Way(Backend):
     def _arrive(self, call: Callable[[], Coroutine[Any, Any, T]], answered: asyncio.Future[T], commits: bool) -> None:
         """It is asked, now or when the way is open again."""
         network, loop = self._network, self._network.loop
+        if commits and self._held is not None:
+            self._held.append(lambda: self._arrive(call, answered, commits))
+            return
         if network.is_silent(self._node, STORE):
             self._wait(answered, lambda: self._arrive(call, answered, commits))
             return
