@@ -71,8 +71,8 @@ class Admission:
 
     @property
     def behind(self) -> bool:
-        """Return whether sockets are refused because earlier ones take all the time: they come by thousands when another
-        node is lost. A process that was stopped is behind, too, for a moment after it wakes up.
+        """Return whether sockets are refused because earlier ones take all the time: they come by thousands when
+        another node is lost. A process that was stopped is behind, too, for a moment after it wakes up.
         """
         return self.lag() > _MAX_LAG_SECONDS
 
