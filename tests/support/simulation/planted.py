@@ -9,11 +9,15 @@ from unittest import mock
 
 import pytest
 
+from realtime.runs.job import Job
 from realtime.runs.past import Past
+from realtime.runs.run import Run
+from realtime.runs.serving import Serving
 from realtime.service.delivery import Delivery
 from realtime.service.directory import Directory, node_unavailable
 from realtime.service.lookups import Lookups
 from realtime.service.registry import Registry
+from realtime.service.run_tasks import RunTasks
 from realtime.store.base import Claim
 from realtime.store.cluster.adoption import Adoption
 from realtime.store.cluster.backend import Away, Changes
@@ -171,6 +175,16 @@ def _record_kept_elsewhere(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_HostReader, "record", keep)
 
 
+def _begun_unwritten(patch: pytest.MonkeyPatch) -> None:
+    start = RunTasks.start
+
+    def anyhow(self: RunTasks, job: Job, serving: Serving) -> Run:
+        with mock.patch.object(self, "check_open"):
+            return start(self, job, serving)
+
+    patch.setattr(RunTasks, "start", anyhow)
+
+
 class Planted(NamedTuple):
     """A bug: how it is planted, the scene that finds it, and what goes wrong in random schedules that do as well."""
 
@@ -194,6 +208,7 @@ PLANTED = {
     "a commit that follows on nothing": Planted(_follows_on_nothing, "taken over and forgotten", ("fail over",)),
     "another sample in the same epoch": Planted(_another_sample_in_the_epoch, "dies ahead of its store", ("isolate",)),
     "a node that goes on without its lease": Planted(_goes_on_without_lease, "speaks without its store", ("isolate",)),
+    "a start that nobody writes down": Planted(_begun_unwritten, "begun without a lease"),
     "a claim of the dead that is kept": Planted(_claim_of_the_dead, "dies of its claim", ("claim",)),
     "an adoption that counts no attempt": Planted(_no_attempt_counted, "every node of it dies", ("chase",)),
     "a receipt before its commit": Planted(_receipt_before_commit, "cancelled twice and dies", ("ambush",)),

@@ -38,14 +38,14 @@ async def _same_request_at_two(schedule: Schedule) -> None:
     a, b = schedule.nodes["a"], schedule.nodes["b"]
     on_get, text = schedule.world.backend.on_get, schedule.text()
     members = {**CONTINUE, "request_id": f"r-{text}"}
-    a.way.hold_commits()
+    a.way.hold("commits")
     schedule.spawn(schedule.clients.create(a, text, members))
     await asyncio.sleep(0.1)  # it has looked, and its claim is on its way
 
     def let_go(keys: Sequence[Key]) -> None:
         if any(key.startswith(b"claim/") for key in keys):
             on_get.remove(let_go)
-            a.way.let_commits_go()
+            a.way.let_go("commits")
 
     on_get.append(let_go)
     await schedule.clients.create(b, text, members)
@@ -127,7 +127,7 @@ async def _dies_ahead_of_its_store(schedule: Schedule) -> None:
     for _ in range(4):
         schedule.spawn(schedule.clients.follow(schedule.clients.begin_at(b, response_id, 0)))
     await asyncio.sleep(0.3)
-    a.way.hold_commits()
+    a.way.hold("commits")
     await asyncio.sleep(0.3)
     await schedule.faults.kill(a, _BEYOND_SECONDS)
 
@@ -137,7 +137,7 @@ async def _cancelled_twice_and_dies(schedule: Schedule) -> None:
     a = schedule.nodes["a"]
     response_id = await _begun_at(a, schedule)
     await asyncio.sleep(0.3)
-    a.way.hold_commits()
+    a.way.hold("commits")
     for _ in range(2):
         schedule.spawn(schedule.clients.cancel(a, response_id))
         await asyncio.sleep(0.2)
@@ -159,6 +159,26 @@ async def _taken_over_and_forgotten(schedule: Schedule) -> None:
     await asyncio.sleep(0.02)
     await schedule.faults.fail_over(0.04, 0.0)
     await asyncio.sleep(2 * _BEYOND_SECONDS)
+
+
+async def _asked_before_and_begun_without_lease(schedule: Schedule) -> None:
+    """A node that is asked for something looks what that continues, and has lost its lease when it has the answer. It
+    can have no other before the store has ended that one.
+    """
+    a, b = schedule.nodes["a"], schedule.nodes["b"]
+    await schedule.clients.create(b, schedule.text(), CONTINUE)
+    [earlier] = schedule.clients.known
+    schedule.spawn(schedule.clients.create(a, schedule.text(), CONTINUE))
+    await schedule.until(lambda: a.num_running == 1, 5, "an answer that runs")
+    await asyncio.sleep(0.3)
+    a.way.hold("looks")
+    schedule.spawn(schedule.clients.create(a, schedule.text(), {**CONTINUE, "previous_response_id": earlier}))
+    await asyncio.sleep(0.1)
+    await schedule.faults.fail_over(0.05, 0.0)
+    await asyncio.sleep(0.1)  # with its next commit it learns that
+    a.way.let_go("looks")
+    await asyncio.sleep(10.0)  # what is told before that the store may have lost
+    await schedule.clients.create(a, schedule.text(), CONTINUE)
 
 
 async def _wakes_when_taken_over(schedule: Schedule) -> None:
@@ -225,6 +245,7 @@ SCENES = {
         _asked_again_while_taken_over, Setup(shortest=30, longest=30, max_num_seqs=2)
     ),
     "cut at another": Scene(_cut_at_another, Setup(shortest=30)),
+    "begun without a lease": Scene(_asked_before_and_begun_without_lease, Setup(shortest=30)),
     "cancelled twice and dies": Scene(_cancelled_twice_and_dies, _LONG),
     "dies ahead of its store": Scene(_dies_ahead_of_its_store, msgspec.structs.replace(_SAMPLES, strict=False)),
     "dies of its claim": Scene(_dies_of_its_claim),
