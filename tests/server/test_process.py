@@ -11,6 +11,7 @@ import pytest
 
 from realtime.server import process
 from realtime.server.gateway import Gateway
+from realtime.server.listening import listen
 from realtime.settings.fields import Settings
 from realtime.store.cluster.membership import CannotJoin
 from realtime.wire.errors import store_unavailable
@@ -24,15 +25,15 @@ def test_a_server_that_its_store_refuses_leaves_no_socket_open(
     async def refuse(gateway: Gateway) -> None:
         raise error
 
-    sockets, listen = list[socket.socket](), process.listen
+    sockets = list[socket.socket]()
 
     def note(*arguments: Any, **more: Any) -> socket.socket:
         sockets.append(listen(*arguments, **more))
         return sockets[-1]
 
     monkeypatch.setattr(Gateway, "recover", refuse)
-    monkeypatch.setattr(process, "listen", note)
-    monkeypatch.setattr(process, "handle_signals", lambda signalled: None)
+    monkeypatch.setattr("realtime.server.process.listen", note)
+    monkeypatch.setattr("realtime.server.process.handle_signals", lambda signalled: None)
     settings = Settings(engine="scripted")
     server = msgspec.structs.replace(settings.server, port=0, metrics_port=0)
     store = msgspec.structs.replace(settings.store, store=f"sqlite:{tmp_path / 'store.db'}")
