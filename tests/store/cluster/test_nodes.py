@@ -187,6 +187,31 @@ def test_who_was_stopped_beyond_its_lease_changes_nothing(cluster: Cluster) -> N
     assert at_once(b.stores.responses.get("resp_a_1", 0.0)) == record
 
 
+async def test_a_lease_does_not_hold_before_the_stores_have_begun_with_it() -> None:
+    """What is written in between would be dropped with what is left of the earlier lease."""
+    granted, go_on = asyncio.Event(), asyncio.Event()
+
+    class LateHost(AtOnceHost):
+        """A host whose answers come late."""
+
+        async def ask(self, work: Any) -> Any:
+            found = await super().ask(work)
+            granted.set()
+            await go_on.wait()
+            return found
+
+    opened = put_together(MemoryBackend(), LateHost(at_once), "a", "ws://a", BOUNDS, sleep=no_sleep)
+    joining = asyncio.create_task(opened.node.join())
+    await granted.wait()
+    assert not opened.node.holds()
+    with pytest.raises(WireError):
+        opened.stores.check_writable()
+    go_on.set()
+    await joining
+    assert opened.node.holds()
+    opened.stores.check_writable()
+
+
 def test_what_is_finished_is_read_by_any_node(cluster: Cluster) -> None:
     a, b = cluster.node("a"), cluster.node("b")
     record = seal(a)
