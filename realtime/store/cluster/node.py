@@ -141,8 +141,8 @@ class ClusterNode(Membership):
         patience = self._clock() + 3 * self._times.live
         while True:
             reset = await self._host.ask(self._acquire())
-            lease = self._lease  # None: it is lost already
-            if reset is not None and lease is not None:
+            lease = self._lease
+            if reset is not None and lease is not None:  # not lost already
                 break
             if self._committer.trouble is not None:  # what was asked meanwhile may have been granted, to nobody
                 patience = self._clock() + 3 * self._times.live
