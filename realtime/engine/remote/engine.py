@@ -135,7 +135,8 @@ class RemoteEngine:
             request, params, constraint, sink, front.vocab_size, new_reader=lambda: front.reader(request, params),
             on_failed=self._on_failed, on_surplus=self._begin_abort, on_left=self._on_left,
         )  # fmt: skip
-        generation.keys = keys_of(request.whole_prompt, request.cache_salt)
+        places = request.seen.inputs.places if request.seen is not None else ()
+        generation.keys = keys_of(request.whole_prompt, request.cache_salt, places)
         return generation
 
     async def abort(self, request_id: str) -> None:
@@ -234,7 +235,7 @@ class RemoteEngine:
             priority=request.priority if known is not None and known.takes_priority else 0,
             reasoning_ended=request.reasoning_ended if constraint is not None else None,
             template_kwargs=request.template_kwargs if constraint is not None else None,
-            features=request.seen.inputs if request.seen is not None else None,
+            features=request.seen.inputs.sent if request.seen is not None else None,
         )
         generation.placed(member, remote_id)
         member.held.add(generation)

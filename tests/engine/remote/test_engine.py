@@ -20,6 +20,7 @@ from realtime.engine.base import (
 from realtime.engine.parsing import Constraint
 from realtime.engine.remote.engine import RemoteEngine
 from realtime.engine.remote.http import Address
+from realtime.engine.vllm.features import Features
 from tests.support.token_engine import TokenEngine, answer, chunk, drip, event, raw, token_engines, tokens_then
 
 from .fleet import Fleet, fleet
@@ -54,7 +55,7 @@ async def test_a_conversation_stays_and_others_spread() -> None:
 
 
 async def test_images_go_wherever_their_request_does() -> None:
-    seen = Seen([1, 2, 2, 2, 3], msgspec.Raw(b'{"mm_hashes":{"image":["k"]}}'))
+    seen = shown([1, 2, 2, 2, 3], (1, "k"))
     async with token_engines(2) as engines, fleet(engines) as both:
         await all_serve(both)
         engines[0].play = [tokens_then(0)]
@@ -64,6 +65,28 @@ async def test_images_go_wherever_their_request_does() -> None:
         sent = [body for engine in engines for body in engine.generations]
         assert [one["features"] for one in sent] == [{"mm_hashes": {"image": ["k"]}}] * 2
         assert [one["token_ids"] for one in sent] == [[1, 2, 2, 2, 3]] * 2
+
+
+def shown(prompt: list[int], *places: tuple[int, str]) -> Seen:
+    """A prompt with images, each with its place and hash."""
+    sent = {"mm_hashes": {"image": [name for _, name in places]}}
+    return Seen(prompt, Features(msgspec.Raw(msgspec.json.encode(sent)), places))
+
+
+async def test_an_image_that_was_shown_leads_to_where_it_was_and_another_does_not() -> None:
+    """The tokens of all images are the same, and engines tell images apart."""
+    prompt = [1] * 10 + [2] * 20 + list(range(3, 393))
+    async with token_engines(2) as engines, fleet(engines) as both:
+        await all_serve(both)
+        await both.run([1], seen=shown(prompt, (10, "red")))
+        first, second = sorted(engines, key=lambda engine: -len(engine.generations))
+        request_id, _ = await both.submit([1], seen=shown(prompt, (10, "red")), max_tokens=400)
+        assert [len(one.generations) for one in (first, second)] == [2, 0]
+        await both.run([1], seen=shown(prompt, (10, "red")))
+        assert [len(one.generations) for one in (first, second)] == [3, 0], "what it has read is worth a place there"
+        await both.run([1], seen=shown(prompt, (10, "blue")))
+        assert [len(one.generations) for one in (first, second)] == [3, 1]
+        await both.engine.abort(request_id)
 
 
 BEFORE_ANY = {
