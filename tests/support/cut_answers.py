@@ -52,9 +52,13 @@ class Answers:
             self.came[event["stream_id"]].append(time.monotonic())
 
     async def until(self, enough: Callable[[], bool]) -> None:
-        """Take events until there are enough."""
-        while not enough():
-            await self.receive()
+        """Take events until there are enough. Heartbeats come even if nothing else does."""
+        async with asyncio.timeout(SECONDS) as patience:
+            while not enough():
+                had = self.num_events
+                await self.receive()
+                if self.num_events > had:
+                    patience.reschedule(asyncio.get_running_loop().time() + SECONDS)
 
     @property
     def running(self) -> list[str]:

@@ -53,6 +53,8 @@ class TokenEngine:
         self.goes_on = True
         self.takes_priority = True
         self.honours_aborts = True
+        self.answers_aborts = True
+        self.aborting = 0  # requests to abort that it has not answered
         self.play: list[Play | None] = []
         self.asked: list[tuple[str, dict[str, str], Any]] = []  # path, headers, body, of all but introductions
         self.aborted: dict[str, asyncio.Event] = {}
@@ -63,6 +65,11 @@ class TokenEngine:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def num_open(self) -> int:
+        """Its connections."""
+        return len(self._writers)
 
     @property
     def generations(self) -> list[dict[str, Any]]:
@@ -110,6 +117,10 @@ class TokenEngine:
                 await self._reply(writer, 404, {})
             case "/inference/v1/abort_requests":
                 self.asked.append((path, headers, body))
+                if not self.answers_aborts:
+                    self.aborting += 1
+                    await reader.read()
+                    self.aborting -= 1
                 await self._reply(writer, 200, {})
                 for name in body["request_ids"] if self.honours_aborts else ():
                     if (known := self.aborted.get(name.removeprefix("generate-tokens-"))) is not None:
@@ -190,7 +201,7 @@ def raw(data: bytes) -> Play:
     return play
 
 
-def drip(data: bytes) -> Play:
+def drip(data: bytes, seconds: float = 0.01) -> Play:
     """Say these bytes again and again."""
 
     async def play(engine: TokenEngine, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
@@ -198,7 +209,7 @@ def drip(data: bytes) -> Play:
         while True:
             writer.write(chunk(data))
             await writer.drain()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(seconds)
 
     return play
 

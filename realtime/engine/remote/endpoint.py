@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Protocol
+from typing import Protocol, cast
 
 from realtime.engine.options import RemoteOptions
 
@@ -14,6 +14,7 @@ from .wire import ABORT, DONE, GENERATE, Event, Events, Untrue, abort_body, fail
 _MAX_REFUSAL_BYTES = 64 << 10
 _OK = 200
 _END_SECONDS = 5.0  # from the last event of an answer to the end of its HTTP message; else its connection is closed
+_MAX_ABORTING = 4  # requests to abort that an engine has not answered; what is to be aborted meanwhile shares the next
 _NOT_HERE = (401, 403, 404, 405)  # of no request's fault
 
 
@@ -41,7 +42,7 @@ class Endpoint:
         self._client = Client(address, headers, options.engine_connect_seconds)
         self._check_seconds = options.engine_check_seconds
         self._head_seconds = options.engine_first_token_seconds
-        self._to_abort: list[str] = []
+        self._to_abort: dict[str, None] = {}  # a set in order: an abort is repeated until it is proved
         self._aborting: set[asyncio.Task[None]] = set()
 
     async def ask(self, method: str, path: str, body: bytes = b"", seconds: float | None = None) -> tuple[int, bytes]:
@@ -82,16 +83,19 @@ class Endpoint:
         """Ask the engine to end a generation. Aborts of one loop iteration share a request. The proof comes in each
         stream.
         """
-        if not self._to_abort:
-            task = asyncio.create_task(self._abort(), name="remote-abort")
-            self._aborting.add(task)
-            task.add_done_callback(self._aborting.discard)
-        self._to_abort.append(request_id)
+        if not self._to_abort and len(self._aborting) < _MAX_ABORTING:
+            self._aborting.add(asyncio.create_task(self._abort(), name="remote-abort"))
+        self._to_abort[request_id] = None
 
     async def _abort(self) -> None:
-        request_ids, self._to_abort = self._to_abort, []
-        with contextlib.suppress(Unreachable):  # then no stream ends by it, and they are closed, which ends them too
-            await self.ask("POST", ABORT, abort_body(request_ids))
+        try:
+            while self._to_abort:
+                request_ids = list(self._to_abort)
+                self._to_abort.clear()
+                with contextlib.suppress(Unreachable):  # no stream ends by it, and they are closed, which ends them too
+                    await self.ask("POST", ABORT, abort_body(request_ids))
+        finally:
+            self._aborting.remove(cast("asyncio.Task[None]", asyncio.current_task()))  # at once: `abort` counts them
 
     async def close(self) -> None:
         """Close idle connections. Streams are their owners' to close."""

@@ -212,6 +212,7 @@ class RemoteEngine:
                 return
             except EngineOverloaded as error:
                 overloaded = error
+                self._metrics.failures.add(1, member.name, "overloaded")
             except EngineRefused:
                 raise
             except (Unreachable, EngineError) as error:
@@ -255,7 +256,8 @@ class RemoteEngine:
         self._metrics.moved.add(1, member.name)
         if kind != "check":  # else the engine is out, and that was said
             log.warning("engine failed engine=%s kind=%s error=%s", member.name, kind, why)
-            out = member.failed(kind, why)
+            mute = kind == "silent" and member.health.heard_at <= generation.heard_at  # to everybody, all that time
+            out = member.failed(kind, why, surely=mute)
             if out and self._members is not None:
                 self._members.put_out(member)
             elif self._members is not None:
@@ -275,12 +277,14 @@ class RemoteEngine:
         self._lost[generation.request.request_id] = member
 
     async def _judge(self, generation: Generation, member: Member) -> None:
-        """Find out why an engine failed a request with a constraint, because vLLM doesn't say. If the engine is
-        healthy, it could not hold the model to the constraint.
+        """Find out why an engine failed a request with a constraint, because vLLM doesn't say. If it is healthy, and so
+        is another that fails of it too, they can't hold the model to the constraint.
         """
+        alone = True
         if self._members is not None:
             await self._members.suspect(member)
-        if not member.serves:
+            alone = self._members.serving == [member]
+        if not (member.serves and (alone or generation.num_placements >= _PLACEMENTS)):
             await self._place_again(generation)
             return
         generation.placing = None

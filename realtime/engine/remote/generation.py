@@ -128,7 +128,7 @@ class Generation:
         if self._by_us:
             return
         if self.member is not None:
-            self.member.health.succeeded()
+            self.member.health.delivered(self.heard_at)
         if chunk.finish is None:
             if chunk.token_ids or chunk.text:
                 self._deliver(chunk)
@@ -146,6 +146,8 @@ class Generation:
         if last is not None and last.finish is FinishReason.ABORT and self.abort is None and self.live:
             self._fail_over("broken", "the engine has given it up")  # it is ending, or somebody else has asked it
         elif last is not None:
+            if self.member is not None and last.finish is not FinishReason.ABORT:
+                self.member.health.completed()
             self._note_left()
             self._deliver(msgspec.structs.replace(last, num_cached_tokens=self._answer.num_cached))
         elif self._answer.finish is None and not self._by_us:

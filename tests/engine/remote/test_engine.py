@@ -186,6 +186,7 @@ async def test_when_all_have_too_much_it_is_said() -> None:
         await all_serve(both)
         with pytest.raises(EngineOverloaded):
             await both.run(PROMPT)
+        assert [both.counted("failures", name, "overloaded") for name in "01"] == [1, 1]
 
 
 async def test_a_request_that_engines_fail_of_puts_none_out() -> None:
@@ -203,21 +204,27 @@ async def test_a_request_that_engines_fail_of_puts_none_out() -> None:
 
 
 @pytest.mark.parametrize("health", [200, 503])
-async def test_whose_fault_it_is_that_an_engine_fails_of_a_grammar(health: int) -> None:
+@pytest.mark.parametrize(("number", "bad"), [(1, 1), (2, 1), (2, 2), (3, 3)])
+async def test_whose_fault_it_is_that_an_engine_fails_of_a_grammar(number: int, bad: int, health: int) -> None:
+    """The request's, if two healthy engines fail of it, or the only one."""
+
     async def fail(engine: TokenEngine, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         engine.health = health
         error = chunk(b'data: {"error": {"message": "x", "code": 500}}\n\n')
         await tokens_then(0, error)(engine, body, writer)
 
-    async with token_engines(2) as engines, fleet(engines) as both:
-        await all_serve(both)
-        engines[0].play = [fail]
-        sink = await both.run(PROMPT, constraint=Constraint("regex", "a"))
-        if health == 200:
-            assert isinstance(sink.error, EngineRefused)
-            assert engines[1].generations == []
-        else:
+    async with token_engines(number) as engines, fleet(engines) as all_of_them:
+        await all_serve(all_of_them)
+        for engine in engines[:bad]:
+            engine.play = [fail]
+        sink = await all_of_them.run(PROMPT, constraint=Constraint("regex", "a"))
+        if bad < number:
             assert sink.token_ids == answer(PROMPT, 20)
+        elif health == 200:
+            assert isinstance(sink.error, EngineRefused)
+            assert sum(len(engine.generations) for engine in engines) == min(number, 2)
+        else:
+            assert isinstance(sink.error, EngineDead)
 
 
 async def test_an_engine_that_refuses_the_key_is_put_out() -> None:
