@@ -143,7 +143,7 @@ class TokenEngine:
             await self._reply(writer, 400, {"error": {"message": "no priority", "code": 400}})
             return
         sampling, stop = body["sampling_params"], self.aborted.setdefault(body["request_id"], asyncio.Event())
-        begun = len((sampling.get("extra_args") or {}).get("realtime_generated", ())) if self.goes_on else 0
+        begun = begun_of(body) if self.goes_on else 0
         writer.write(STREAM)
         ids = answer(body["token_ids"], sampling["max_tokens"], sampling.get("seed"))[begun:]
         for number, one in enumerate(ids):
@@ -164,6 +164,11 @@ class TokenEngine:
         await writer.drain()
 
 
+def begun_of(body: dict[str, Any]) -> int:
+    """How many tokens another engine has generated."""
+    return len((body["sampling_params"].get("extra_args") or {}).get("realtime_generated", ()))
+
+
 async def _while_open(reader: asyncio.StreamReader, work: Any) -> None:
     """Do it, until the other side closes the connection."""
     over, closed = asyncio.ensure_future(work), asyncio.ensure_future(reader.read(1))
@@ -180,7 +185,8 @@ def tokens_then(num: int, *rest: bytes, hang: bool = False) -> Play:
     """Say some right tokens, then these bytes, then nothing more, or close."""
 
     async def play(engine: TokenEngine, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        ids = answer(body["token_ids"], num, body["sampling_params"].get("seed"))
+        begun = begun_of(body)
+        ids = answer(body["token_ids"], begun + num, body["sampling_params"].get("seed"))[begun:]
         writer.write(STREAM + b"".join(chunk(event([one])) for one in ids) + b"".join(rest))
         await writer.drain()
         if hang:

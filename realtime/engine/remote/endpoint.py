@@ -121,6 +121,11 @@ class Stream:
         self._done = False
         self._end_due: asyncio.TimerHandle | None = None
 
+    @property
+    def is_taken(self) -> bool:
+        """Return whether the engine has taken the request."""
+        return self.taken.done() and self.taken.exception() is None
+
     def close(self) -> None:
         """Close the connection. The engine ends a generation whose connection is closed."""
         self._taker = None

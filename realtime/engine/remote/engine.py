@@ -196,7 +196,7 @@ class RemoteEngine:
         tried: set[Member] = set() if generation.member is None else {generation.member}
         loser = self._lost.pop(generation.request.request_id, None)
         overloaded: EngineOverloaded | None = None
-        while True:
+        while generation.live:  # else it has ended meanwhile: nobody wants it
             front, members = self._require_alive()
             others = tried if loser is None else {*tried, loser}
             member = members.choose(generation.keys, others, alike=bool(generation.request.generated))
@@ -205,7 +205,7 @@ class RemoteEngine:
                 loser = None
                 continue
             if member is None:
-                break
+                raise overloaded or EngineLost("no engine takes it")
             tried.add(member)
             try:
                 await self._give(generation, front, members, member)
@@ -221,8 +221,6 @@ class RemoteEngine:
                 if member.failed(kind, str(error), surely=isinstance(error, NotServing)):
                     members.put_out(member)
                 await members.suspect(member)
-        self._require_alive()
-        raise overloaded or EngineLost("no engine takes it")
 
     async def _give(self, generation: Generation, front: Front, members: Members, member: Member) -> None:
         request, constraint = generation.request, generation.constraint
@@ -298,7 +296,8 @@ class RemoteEngine:
             generation.fail(error)
             self._on_left(generation)
         finally:
-            generation.placing = None
+            if generation.placing is asyncio.current_task():  # it may have failed again at once
+                generation.placing = None
 
     def _on_left(self, generation: Generation) -> None:
         if generation.member is not None:

@@ -95,8 +95,8 @@ class Generation:
 
     @property
     def is_taken(self) -> bool:
-        """Return whether an engine has it."""
-        return self._stream is not None and self._stream.taken.done()
+        """Return whether an engine has it. If it was refused, whoever is submitting it has yet to hear of that."""
+        return self._stream is not None and self._stream.is_taken
 
     def on_event(self, event: Event) -> None:
         """See Taker."""
