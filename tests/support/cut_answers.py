@@ -36,6 +36,7 @@ class Answers:
         self.client = client
         self.events: dict[str, Events] = {}
         self.came: dict[str, list[float]] = {}
+        self.begun: set[str] = set()  # those that have said something
 
     async def ask(self, asked: Mapping[str, dict[str, Any]]) -> None:
         """Begin them."""
@@ -50,6 +51,8 @@ class Answers:
         if "response_id" in event:
             self.events[event["stream_id"]].append(event)
             self.came[event["stream_id"]].append(time.monotonic())
+            if "delta" in event:
+                self.begun.add(event["stream_id"])
 
     async def until(self, enough: Callable[[], bool]) -> None:
         """Take events until there are enough. Heartbeats come even if nothing else does."""
@@ -69,11 +72,6 @@ class Answers:
     def num_events(self) -> int:
         """Of all."""
         return sum(map(len, self.events.values()))
-
-    @property
-    def num_running(self) -> int:
-        """Those that say something now."""
-        return sum(1 for name in self.running if self.events[name] and "delta" in self.events[name][-1])
 
     async def drain(self) -> None:
         """Take what is on its way from a server that is dead."""
