@@ -18,11 +18,15 @@ _MAX_ABORTING = 4  # requests to abort that an engine has not answered; what is 
 _NOT_HERE = (401, 403, 404, 405)  # of no request's fault
 
 
+class GivenUp(Unreachable):
+    """An error: nobody wants an answer from this engine any more. The engine has not failed."""
+
+
 class Taker(Protocol):
     """A receiver of an engine's answer to one generation. The last call is `on_done` or `on_broken`."""
 
     def on_begun(self, stream: Stream) -> None:
-        """Note that it is being sent on this stream. The engine has not taken it yet."""
+        """Note that it is being sent on this stream. The engine has not taken it yet. Raises GivenUp."""
 
     def on_event(self, event: Event) -> None:
         """Take an event. If this raises one of `wire`'s errors, the stream breaks."""
@@ -62,8 +66,8 @@ class Endpoint:
         while True:
             connection = await self._client.open()
             stream = Stream(self._client, connection, taker)
-            taker.on_begun(stream)
             try:
+                taker.on_begun(stream)
                 connection.send(self._client.head("POST", GENERATE, len(body)), body, stream)
                 async with asyncio.timeout(self._head_seconds):
                     await stream.taken
@@ -106,12 +110,13 @@ class Endpoint:
 
 
 class Stream:
-    """The answer to one generation as it comes: an `http.Handler`. `taken`: done when the engine has
-    taken the request.
+    """The answer to one generation as it comes: an `http.Handler`. `taken`: done when the engine has taken or refused
+    the request.
     """
 
     def __init__(self, client: Client, connection: Connection, taker: Taker) -> None:
         self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.is_taken = False
         self._client = client
         self._connection = connection
         self._taker: Taker | None = taker
@@ -121,22 +126,18 @@ class Stream:
         self._done = False
         self._end_due: asyncio.TimerHandle | None = None
 
-    @property
-    def is_taken(self) -> bool:
-        """Return whether the engine has taken the request."""
-        return self.taken.done() and self.taken.exception() is None
-
     def close(self) -> None:
         """Close the connection. The engine ends a generation whose connection is closed."""
         self._taker = None
         self._expect_end(False)
         self._connection.close()
-        self._refuse(Unreachable("it was given up"))
+        self._refuse(GivenUp("it was given up"))
 
     def on_head(self, status: int) -> None:
         """See Handler."""
         self._status = status
         if status == _OK and not self.taken.done():
+            self.is_taken = True
             self.taken.set_result(None)
 
     def on_data(self, data: bytes) -> None:

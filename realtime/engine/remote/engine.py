@@ -37,6 +37,7 @@ from realtime.engine.vllm.grammar_compiler import GrammarCompiler
 from realtime.observability.fleet_metrics import FleetMetrics
 
 from .affinity import keys_of
+from .endpoint import GivenUp
 from .generation import Generation
 from .http import Address, NotServing, Unreachable
 from .introduction import PROBE_TEXT
@@ -215,6 +216,8 @@ class RemoteEngine:
                 self._metrics.failures.add(1, member.name, "overloaded")
             except EngineRefused:
                 raise
+            except GivenUp:  # the engine is out, or nobody wants the answer: both have been noted
+                continue
             except (Unreachable, EngineError) as error:
                 log.warning("engine did not take a request engine=%s error=%s", member.name, error)
                 kind = "unreachable" if isinstance(error, Unreachable) else "refused"

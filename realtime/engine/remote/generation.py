@@ -25,7 +25,7 @@ from realtime.engine.base import (
 )
 from realtime.engine.parsing import Constraint
 
-from .endpoint import Stream
+from .endpoint import GivenUp, Stream
 from .member import Member
 from .wire import Answer, Event, Untrue
 
@@ -87,6 +87,8 @@ class Generation:
 
     def on_begun(self, stream: Stream) -> None:
         """See Taker."""
+        if not self.live:  # it has ended while the connection was made
+            raise GivenUp("it has ended")
         self._stream = stream
 
     def not_taken(self) -> None:

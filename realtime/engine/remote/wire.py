@@ -245,7 +245,7 @@ class Answer:
 
 def failure(code: int | str | None, message: str) -> EngineError:
     """Translate an HTTP status, or an error in a stream, to an `Engine` error."""
-    text = printable(message)
+    text = printable(message) or "it gives no reason"
     if code in (429, 503):
         return EngineOverloaded(text)
     if isinstance(code, int) and 400 <= code < 500 and code not in (401, 403, 404, 405, 408):

@@ -32,7 +32,7 @@ from .fleet import Fleet, fleet
 TYPED = (EngineRefused, EngineOverloaded, EngineDead)
 DONE, ENDED = chunk(b"data: [DONE]\n\n"), b"0\r\n\r\n"
 FAILED = chunk(b'data: {"error": {"message": "x", "code": 500}}\n\n')
-QUICK = {
+QUICK: dict[str, Any] = {
     "engine_first_token_seconds": 0.5, "engine_silence_seconds": 0.3, "engine_abort_seconds": 0.2,
     "engine_check_seconds": 0.05,
 }  # fmt: skip

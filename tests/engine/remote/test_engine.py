@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -14,16 +15,21 @@ from realtime.engine.base import (
     EngineLost,
     EngineOverloaded,
     EngineRefused,
+    EngineRequest,
     FinishReason,
+    Sampling,
     Seen,
 )
 from realtime.engine.parsing import Constraint
+from realtime.engine.remote.endpoint import Stream
 from realtime.engine.remote.engine import RemoteEngine
+from realtime.engine.remote.generation import Generation
 from realtime.engine.remote.http import Address
 from realtime.engine.vllm.features import Features
 from tests.support.token_engine import TokenEngine, answer, chunk, drip, event, raw, token_engines, tokens_then
 
-from .fleet import Fleet, fleet
+from ..recorder import Recorder
+from .fleet import Fleet, Reader, fleet
 
 PROMPT = list(range(1, 130))
 
@@ -239,8 +245,7 @@ async def test_a_redirect_is_not_followed_and_the_key_stays() -> None:
     async with token_engines(2) as (engine, elsewhere), fleet([engine]) as one:
         place = b"HTTP/1.1 307 X\r\nlocation: %s/inference/v1/generate\r\ncontent-length: 0\r\n\r\n"
         engine.play = [raw(place % elsewhere.url.encode())]
-        with pytest.raises(EngineDead):  # the only one is put out
-            await one.run(PROMPT)
+        assert isinstance((await one.run(PROMPT)).error, EngineDead), "the only one is put out"
         assert elsewhere.asked == []
 
 
@@ -364,6 +369,26 @@ async def test_what_differs_serves_and_does_not_go_on() -> None:
             assert engines[1].generations[-1]["priority"] == 0
             with pytest.raises(EngineLost):
                 await both.run(PROMPT, generated=begun)
+
+
+async def test_what_an_engine_refuses_while_it_is_put_out_is_given_on_once() -> None:
+    """By whoever is submitting it, who hears of the refusal a moment later."""
+    request = EngineRequest(request_id="r", prompt_token_ids=PROMPT, sampling=Sampling(max_tokens=20))
+    failed, nobody, reader = list[str](), SimpleNamespace(close=lambda: None), cast(Any, Reader)
+    generation = Generation(
+        request, None, None, Recorder(), 1000, new_reader=reader, on_failed=lambda *told: failed.append(told[1]),
+        on_surplus=lambda _: None, on_left=lambda _: None,
+    )  # fmt: skip
+    stream: Any = Stream(nobody, nobody, generation)  # type: ignore[arg-type]
+    generation.on_begun(stream)
+    stream.on_lost("refused")
+    generation.give_up_engine("check", "put out")
+    assert failed == []
+    taken: Any = Stream(nobody, nobody, generation)  # type: ignore[arg-type]
+    generation.on_begun(taken)
+    taken.on_head(200)
+    generation.give_up_engine("check", "put out")
+    assert failed == ["check"]
 
 
 def test_a_url_with_a_secret_is_refused() -> None:

@@ -182,7 +182,9 @@ def test_failures(code: Any, kind: type[EngineError]) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"error": "no"}', b'{"error": {"message": "no", "code": 1}}'])
 def test_a_refusal_is_by_its_status(text: bytes) -> None:
-    assert type(failure_of(400, text)) is EngineRefused
+    refused = failure_of(400, text)
+    assert type(refused) is EngineRefused
+    assert str(refused) in ("no", "it gives no reason")
 
 
 def test_the_request() -> None:
