@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 
+from realtime.engine.options import VllmOptions
 from tests.support.cut_answers import Answers, House, check_order, deltas, held, house, outcome, whole_again
 from tests.support.elsewhere import ELSEWHERE
 from tests.support.gpt_oss import model_folder
 from tests.support.leftovers import files_in, semaphores_of
 from tests.support.long import LONG
 from tests.support.server import Client
+from tests.support.vllm_serve import STARTER
 
 from .asked import IN_BOTH, WEATHER, WRITE, custom, named
 
@@ -160,12 +162,13 @@ def spread(pauses: list[float]) -> str:
 @pytest.mark.skipif(not LONG, reason="TESTS_LONG=1 only: it takes minutes")
 @pytest.mark.parametrize("model", ["starter", "gpt-oss"])
 async def test_whenever_it_is_killed_the_rest_is_what_it_would_have_been(model: str, tmp_path: Path) -> None:
-    asked, arguments, kills = ALL, list[str](), ["core", "server", "core", "server", "core"]
+    asked, arguments, options, kills = ALL, list[str](), STARTER, ["core", "server", "core", "server", "core"]
     if model == "gpt-oss":
         asked, kills = HARMONY, ["core", "server"]
         arguments = ["--model", str(model_folder()), "--served-name", "gpt-oss", "--kv-cache-memory-bytes", "134217728"]
+        options = VllmOptions(model=str(model_folder()), served_name="gpt-oss", kv_cache_memory_bytes=128 << 20)
     rng, total, wrong = random.Random(model), 0, list[str]()
-    async with house(tmp_path / "store.db", *arguments) as here:
+    async with house(tmp_path / "store.db", *arguments, model=options) as here:
         whole = await uncut(here.client, asked)
         if model == "starter":
             late = stopped(whole)
@@ -173,6 +176,7 @@ async def test_whenever_it_is_killed_the_rest_is_what_it_would_have_been(model: 
             whole.events |= (await uncut(here.client, late)).events
         print(f"\n{whole.num_events} events of {len(asked)} answers")
         for how in kills:
+            await here.revive()
             number, found = await cut_once(here, how, asked, whole, rng)
             total, wrong = total + number, [*wrong, *found]
     print(f"{total} answers of {model} went on as if nothing had happened, {len(wrong)} did not")
