@@ -77,6 +77,8 @@ class Endpoint:
                 if not connection.stale:
                     raise
             except TimeoutError:
+                if stream.is_taken:  # in the same moment
+                    return stream
                 stream.close()
                 raise Unreachable("no answer within the time for it") from None
             except BaseException:
