@@ -15,7 +15,7 @@ from realtime.engine.remote.engine import RemoteEngine
 from realtime.engine.scripted_tokenizer import ScriptedTokenizer
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.server.gateway import Gateway
-from realtime.store.memory import memory_stores
+from realtime.store.memory.stores import memory_stores
 from tests.support.http import http
 from tests.support.long import effort
 from tests.support.server import Running, changed, listening
