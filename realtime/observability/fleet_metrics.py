@@ -27,8 +27,9 @@ class EngineView(msgspec.Struct, frozen=True, kw_only=True):
 class FleetMetrics:
     """The metrics of all remote engines. `views` is set by the owner of the engines.
 
-    `by`: why an engine was chosen: `prefix` or `load`. `kind`: unreachable, broken, silent, untrue, refused or check.
-    `proof`: that an abort has ended a generation: its final `event`, or we `closed` the connection.
+    `by`: why an engine was chosen: `prefix` or `load`. `kind`: unreachable, broken, silent, untrue, refused,
+    overloaded or check. `proof`: that an abort has ended a generation: its final `event`, or we `closed` the
+    connection.
     """
 
     def __init__(self) -> None:

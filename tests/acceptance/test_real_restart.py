@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from realtime.engine.options import VllmOptions
 from tests.support.cut_answers import Answers, House, check_order, deltas, held, house, outcome, whole_again
 from tests.support.elsewhere import ELSEWHERE
 from tests.support.gpt_oss import model_folder
 from tests.support.leftovers import files_in, semaphores_of
 from tests.support.long import LONG
-from tests.support.real import RealServer
-from tests.support.server import Client, dial
+from tests.support.server import Client
+from tests.support.vllm_serve import STARTER
 
 from .asked import IN_BOTH, WEATHER, WRITE, custom, named
 
@@ -41,6 +42,8 @@ FEW: Asked = {
     "schema": {"input": "Numbers, as JSON.", "temperature": 1, "seed": 9, "max_output_tokens": 200, "text": FORMAT},
     "arguments": {"input": "Write!", "temperature": 0, **CALLED},
 }
+#: Those without a grammar last until those with one have begun, which takes long where that is compiled first.
+LASTING: Asked = FEW | {name: {**FEW[name], "max_output_tokens": 1500} for name in ("greedy", "seeded")}
 ALL: Asked = {
     **FEW,
     "no_seed": {"input": STORY, **HOT},
@@ -55,6 +58,7 @@ ALL: Asked = {
         "max_output_tokens": 200,
     },
 }  # fmt: skip
+STOPPED = "stop"  # see `stopped`
 UNSEEDED = {"no_seed"}  # the server's own seed is another one each time
 HARMONY: Asked = {
     "greedy": {"input": STORY, "temperature": 0, **ENDLESS},
@@ -83,22 +87,23 @@ def check(name: str, answers: Answers, whole: Answers) -> int:
     assert recovery["kind"] == "exact", (name, response["error"])
     assert [text for _, text in deltas(events)] == held(response), name
     if name not in UNSEEDED:
-        assert outcome(response) == outcome(expected[-1]["response"]), name
+        outcomes = [outcome(one) for one in (response, expected[-1]["response"])]
+        if name == STOPPED:  # its tokens are those of whole chunks, and a chunk may have several
+            outcomes = [one[:-1] for one in outcomes]
+        assert outcomes[0] == outcomes[1], name
         assert deltas(events) == deltas(expected), name
     attempts: int = recovery["attempts"]
     return attempts
 
 
-async def test_answers_outlive_their_engine_and_then_their_server(
-    real: RealServer, folder: Path, tmp_path: Path
-) -> None:
+async def test_answers_outlive_their_engine_and_then_their_server(folder: Path, tmp_path: Path) -> None:
     """And of what is killed nothing is left after the next start."""
-    async with dial(real.url, native=True) as client:
-        whole = await uncut(client, FEW)
     async with house(tmp_path / "store.db", TMPDIR=str(folder)) as here:
+        whole = await uncut(here.client, LASTING)  # there, so that its grammars are compiled
         answers = Answers(here.client)
-        await answers.ask(FEW)
-        await answers.until(lambda: answers.num_running == len(FEW))
+        await answers.ask(LASTING)
+        await answers.until(lambda: answers.begun == set(LASTING))
+        assert {"greedy", "seeded"} <= set(answers.running)  # on two engines, if there are two
         here.kill_core()
         await here.until_restarted()
         had = answers.num_events
@@ -161,12 +166,15 @@ def spread(pauses: list[float]) -> str:
 @pytest.mark.skipif(not LONG, reason="TESTS_LONG=1 only: it takes minutes")
 @pytest.mark.parametrize("model", ["starter", "gpt-oss"])
 async def test_whenever_it_is_killed_the_rest_is_what_it_would_have_been(model: str, tmp_path: Path) -> None:
-    asked, arguments, kills = ALL, list[str](), ["core", "server", "core", "server", "core"]
+    asked, arguments, options, kills = ALL, list[str](), STARTER, ["core", "server", "core", "server", "core"]
     if model == "gpt-oss":
         asked, kills = HARMONY, ["core", "server"]
         arguments = ["--model", str(model_folder()), "--served-name", "gpt-oss", "--kv-cache-memory-bytes", "134217728"]
+        options = VllmOptions(model=str(model_folder()), served_name="gpt-oss", kv_cache_memory_bytes=128 << 20)
+    if ELSEWHERE:  # nobody sees from here whether a seed costs an engine speed, so that is asked for
+        arguments.append("--seed-every-request")
     rng, total, wrong = random.Random(model), 0, list[str]()
-    async with house(tmp_path / "store.db", *arguments) as here:
+    async with house(tmp_path / "store.db", *arguments, model=options) as here:
         whole = await uncut(here.client, asked)
         if model == "starter":
             late = stopped(whole)
@@ -174,6 +182,7 @@ async def test_whenever_it_is_killed_the_rest_is_what_it_would_have_been(model: 
             whole.events |= (await uncut(here.client, late)).events
         print(f"\n{whole.num_events} events of {len(asked)} answers")
         for how in kills:
+            await here.revive()
             number, found = await cut_once(here, how, asked, whole, rng)
             total, wrong = total + number, [*wrong, *found]
     print(f"{total} answers of {model} went on as if nothing had happened, {len(wrong)} did not")
@@ -184,4 +193,4 @@ async def test_whenever_it_is_killed_the_rest_is_what_it_would_have_been(model: 
 def stopped(whole: Answers) -> Asked:
     """A request that ends by a stop string, late."""
     [text] = [text for kind, text in deltas(whole.events["seeded"]) if kind == "response.output_text.delta"][-1:]
-    return {"stop": {**ALL["seeded"], "stop": ["zzz", text[-60:-50]]}}
+    return {STOPPED: {**ALL["seeded"], "stop": ["zzz", text[-60:-50]]}}

@@ -20,7 +20,7 @@ from tests.support.steps import begin, resume
 from tests.support.store_servers import StoreServer, StoreServers
 from tests.support.transcript import text_of
 
-from .test_real_restart import FEW, check, uncut
+from .test_real_restart import LASTING, check, uncut
 
 pytestmark = pytest.mark.vllm
 
@@ -143,11 +143,11 @@ async def test_three_nodes_are_one_and_outlive_each_other(server: StoreServer) -
 async def test_real_answers_go_on_at_another_node(kind: str, store_servers: StoreServers) -> None:
     """a is killed while it has several, and b goes on with all of them."""
     async with processes(store_servers[kind].url(), {"a": (), "b": ()}) as (a, b), b.client() as reader:
-        whole = await uncut(reader, FEW)
+        whole = await uncut(reader, LASTING)
         async with a.client() as client:
             answers = Answers(client)
-            await answers.ask(FEW)
-            await answers.until(lambda: answers.num_running == len(FEW) and answers.num_events > 40 * len(FEW))
+            await answers.ask(LASTING)
+            await answers.until(lambda: answers.begun == set(LASTING) and answers.num_events > 40 * len(LASTING))
             a.process.send(signal.SIGKILL)
             await answers.drain()
             await a.process.end()

@@ -18,6 +18,8 @@ import httpx2
 import psutil
 from websockets.exceptions import ConnectionClosed
 
+from realtime.engine.options import VllmOptions
+
 from .elsewhere import ELSEWHERE, key_flags
 from .process import ServerProcess, serve
 from .server import Client, dial
@@ -36,6 +38,7 @@ class Answers:
         self.client = client
         self.events: dict[str, Events] = {}
         self.came: dict[str, list[float]] = {}
+        self.begun: set[str] = set()  # those that have said something
 
     async def ask(self, asked: Mapping[str, dict[str, Any]]) -> None:
         """Begin them."""
@@ -50,11 +53,17 @@ class Answers:
         if "response_id" in event:
             self.events[event["stream_id"]].append(event)
             self.came[event["stream_id"]].append(time.monotonic())
+            if "delta" in event:
+                self.begun.add(event["stream_id"])
 
     async def until(self, enough: Callable[[], bool]) -> None:
-        """Take events until there are enough."""
-        while not enough():
-            await self.receive()
+        """Take events until there are enough. Heartbeats come even if nothing else does."""
+        async with asyncio.timeout(SECONDS) as patience:
+            while not enough():
+                had = self.num_events
+                await self.receive()
+                if self.num_events > had:
+                    patience.reschedule(asyncio.get_running_loop().time() + SECONDS)
 
     @property
     def running(self) -> list[str]:
@@ -65,11 +74,6 @@ class Answers:
     def num_events(self) -> int:
         """Of all."""
         return sum(map(len, self.events.values()))
-
-    @property
-    def num_running(self) -> int:
-        """Those that say something now."""
-        return sum(1 for name in self.running if self.events[name] and "delta" in self.events[name][-1])
 
     async def drain(self) -> None:
         """Take what is on its way from a server that is dead."""
@@ -89,8 +93,11 @@ class Answers:
 class House:
     """A server on a file, which is started as often as it is killed."""
 
-    def __init__(self, path: Path, *arguments: str, elsewhere: Sequence[VllmServe] = (), **environ: str) -> None:
-        """elsewhere: its engines, if they are; the first may be killed."""
+    def __init__(
+        self, path: Path, *arguments: str, elsewhere: Sequence[VllmServe] = (), model: VllmOptions = STARTER,
+        **environ: str,
+    ) -> None:  # fmt: skip
+        """elsewhere: its engines with this model, if they are; the first may be killed."""
         if elsewhere:
             urls = ",".join(engine.url for engine in elsewhere)
             arguments += (*key_flags(str(path.parent)), "--engine-url", urls)
@@ -102,7 +109,10 @@ class House:
         self._arguments = ("--store", f"sqlite:{path}", "--port", str(port), *arguments)
         self._environ = environ
         self._stack = contextlib.AsyncExitStack()
-        self._elsewhere = elsewhere
+        self._elsewhere = list(elsewhere)
+        self._model = model
+        self._killed = False  # one of them
+        self._revived = contextlib.ExitStack()
         self.process: ServerProcess
         self.client: Client
 
@@ -127,36 +137,59 @@ class House:
         """Kill EngineCore, which is the largest of what the server has started: the model is in it."""
         if self._elsewhere:
             self._elsewhere[0].kill_core()
+            self._killed = True
             return
         started = psutil.Process(self.process.pid).children(recursive=True)
         os.kill(max(started, key=lambda one: one.memory_info().rss).pid, signal.SIGKILL)
 
+    async def revive(self) -> None:
+        """See that there is an EngineCore to kill. One elsewhere that was killed starts again at its address."""
+        if not self._killed:
+            return
+        self._killed, port = False, self._elsewhere[0].port
+        async with asyncio.timeout(SECONDS):
+            while not _is_free(port):  # noqa: ASYNC110 - what is left of the killed one ends by itself
+                await asyncio.sleep(0.1)
+        again = vllm_serving(self._model, port)
+        self._elsewhere[0] = await asyncio.to_thread(self._revived.enter_context, again)
+        await self._until(lambda ready: bool(ready["engines"][0]["state"] == "serving"))
+
     async def until_restarted(self) -> None:
         """Wait until another EngineCore serves."""
-        async with asyncio.timeout(SECONDS), httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as http:
-            while not ((answer := await http.get(self._ready)).is_success and self._is_another(answer.json())):  # noqa: ASYNC110
-                await asyncio.sleep(0.1)  # between two questions to another process
+        if self._elsewhere:
+            await self._until(lambda ready: bool(ready["engines"][0]["state"] == "out"))
+        else:
+            await self._until(lambda ready: bool(ready["num_restarts"]))
 
-    def _is_another(self, ready: dict[str, Any]) -> bool:
-        return bool(ready["num_restarts"] if not self._elsewhere else ready["engines"][0]["state"] == "out")
+    async def _until(self, reached: Callable[[dict[str, Any]], bool]) -> None:
+        """Wait until it is ready, and this is reached."""
+        async with asyncio.timeout(SECONDS), httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as http:
+            while not ((answer := await http.get(self._ready)).is_success and reached(answer.json())):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)  # between two questions to another process
 
     async def close(self) -> None:
         """End it."""
         await self._stack.aclose()
+        await asyncio.to_thread(self._revived.close)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as bound:
+        return bound.connect_ex(("127.0.0.1", port)) != 0
 
 
 @contextlib.contextmanager
-def _two_elsewhere() -> Iterator[list[VllmServe]]:
-    with shared(STARTER) as stays, vllm_serving() as killed:
+def _two_elsewhere(model: VllmOptions) -> Iterator[list[VllmServe]]:
+    with shared(model) as stays, vllm_serving(model) as killed:
         yield [killed, stays]
 
 
 @contextlib.asynccontextmanager
-async def house(path: Path, *arguments: str, **environ: str) -> AsyncIterator[House]:
-    """Start a server. With its engines elsewhere there are two, of which the first may be killed."""
+async def house(path: Path, *arguments: str, model: VllmOptions = STARTER, **environ: str) -> AsyncIterator[House]:
+    """Start a server. With its engines elsewhere there are two with this model, of which the first may be killed."""
     with contextlib.ExitStack() as engines:
-        there = engines.enter_context(_two_elsewhere()) if ELSEWHERE else []
-        here = House(path, *arguments, elsewhere=there, **environ)
+        there = engines.enter_context(_two_elsewhere(model)) if ELSEWHERE else []
+        here = House(path, *arguments, elsewhere=there, model=model, **environ)
         try:
             await here.start()
             await here.process.ready()
@@ -202,10 +235,12 @@ def check_order(events: Events) -> None:
 async def whole_again(client: Client, response_id: str) -> Events:
     """All events of a response that is over."""
     await client.send("response.resume", response_id=response_id, starting_after=-1)
-    first = await client.receive(SECONDS)
-    assert first["type"] == "response.resumed", first
     events: Events = []
     async with asyncio.timeout(SECONDS):
         while not (events and events[-1]["done"]):
-            events.append(await client.receive(SECONDS))
-    return events
+            event = await client.receive(SECONDS)
+            if event["type"] != "session.heartbeat":
+                events.append(event)
+    first, *rest = events
+    assert first["type"] == "response.resumed", first
+    return rest

@@ -53,6 +53,8 @@ class TokenEngine:
         self.goes_on = True
         self.takes_priority = True
         self.honours_aborts = True
+        self.answers_aborts = True
+        self.aborting = 0  # requests to abort that it has not answered
         self.play: list[Play | None] = []
         self.asked: list[tuple[str, dict[str, str], Any]] = []  # path, headers, body, of all but introductions
         self.aborted: dict[str, asyncio.Event] = {}
@@ -63,6 +65,11 @@ class TokenEngine:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def num_open(self) -> int:
+        """Its connections."""
+        return len(self._writers)
 
     @property
     def generations(self) -> list[dict[str, Any]]:
@@ -110,6 +117,10 @@ class TokenEngine:
                 await self._reply(writer, 404, {})
             case "/inference/v1/abort_requests":
                 self.asked.append((path, headers, body))
+                if not self.answers_aborts:
+                    self.aborting += 1
+                    await reader.read()
+                    self.aborting -= 1
                 await self._reply(writer, 200, {})
                 for name in body["request_ids"] if self.honours_aborts else ():
                     if (known := self.aborted.get(name.removeprefix("generate-tokens-"))) is not None:
@@ -132,7 +143,7 @@ class TokenEngine:
             await self._reply(writer, 400, {"error": {"message": "no priority", "code": 400}})
             return
         sampling, stop = body["sampling_params"], self.aborted.setdefault(body["request_id"], asyncio.Event())
-        begun = len((sampling.get("extra_args") or {}).get("realtime_generated", ())) if self.goes_on else 0
+        begun = begun_of(body) if self.goes_on else 0
         writer.write(STREAM)
         ids = answer(body["token_ids"], sampling["max_tokens"], sampling.get("seed"))[begun:]
         for number, one in enumerate(ids):
@@ -153,6 +164,11 @@ class TokenEngine:
         await writer.drain()
 
 
+def begun_of(body: dict[str, Any]) -> int:
+    """How many tokens another engine has generated."""
+    return len((body["sampling_params"].get("extra_args") or {}).get("realtime_generated", ()))
+
+
 async def _while_open(reader: asyncio.StreamReader, work: Any) -> None:
     """Do it, until the other side closes the connection."""
     over, closed = asyncio.ensure_future(work), asyncio.ensure_future(reader.read(1))
@@ -169,7 +185,8 @@ def tokens_then(num: int, *rest: bytes, hang: bool = False) -> Play:
     """Say some right tokens, then these bytes, then nothing more, or close."""
 
     async def play(engine: TokenEngine, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        ids = answer(body["token_ids"], num, body["sampling_params"].get("seed"))
+        begun = begun_of(body)
+        ids = answer(body["token_ids"], begun + num, body["sampling_params"].get("seed"))[begun:]
         writer.write(STREAM + b"".join(chunk(event([one])) for one in ids) + b"".join(rest))
         await writer.drain()
         if hang:
@@ -190,7 +207,7 @@ def raw(data: bytes) -> Play:
     return play
 
 
-def drip(data: bytes) -> Play:
+def drip(data: bytes, seconds: float = 0.01) -> Play:
     """Say these bytes again and again."""
 
     async def play(engine: TokenEngine, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
@@ -198,7 +215,7 @@ def drip(data: bytes) -> Play:
         while True:
             writer.write(chunk(data))
             await writer.drain()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(seconds)
 
     return play
 

@@ -53,15 +53,13 @@ class VllmServe(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def vllm_serving(options: VllmOptions = STARTER) -> Iterator[VllmServe]:
-    """Start one with this model and wait until it is well; stop it with SIGTERM."""
+def vllm_serving(options: VllmOptions = STARTER, port: int = 0) -> Iterator[VllmServe]:
+    """Start one with this model and wait until it is well; stop it with SIGTERM. port: of one that was killed."""
     if RUNNING_AT is not None and options.model == STARTER_MODEL and not _running:
         yield _noted(options, VllmServe(int(RUNNING_AT), 0))
         return
     pytest.importorskip("vllm", reason="vLLM is not installed: `make install`")
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port = bound.getsockname()[1]
+    port = port or _free_port()
     command = [
         sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", options.model,
         "--served-model-name", options.name, "--host", "127.0.0.1", "--port", str(port), "--api-key", KEY,
@@ -101,6 +99,13 @@ def shared(options: VllmOptions) -> Iterator[VllmServe]:
 
 def _noted(options: VllmOptions, server: VllmServe) -> VllmServe:
     return _running.setdefault(options.model, server) and server
+
+
+def _free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        return port
 
 
 def _wait_well(server: VllmServe, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -1,8 +1,9 @@
 """The prefix table: which engines have read which beginning of a prompt, from blocks of tokens to engines. Pure.
 
 An engine's prefix cache is not visible from here, so the table remembers where prompts were sent. When this guess is
-wrong it costs no more than a slower first token. A block is named by a digest of its tokens and of all before them,
-beginning with the salt: prompts of different salts have nothing in common, as in the engines' own caches.
+wrong it costs no more than a slower first token. A block is named as vLLM names it: by a digest of its tokens, of the
+images in it and of all before them, beginning with the salt. Prompts of different salts have nothing in common, and
+prompts of one text have what comes before the first image that differs: the tokens of all images are the same.
 """
 
 from __future__ import annotations
@@ -19,13 +20,19 @@ MAX_ENTRIES = 65_536  # of a table; about 200 bytes each
 Key = bytes
 
 
-def keys_of(token_ids: Sequence[int], salt: str | None) -> list[Key]:
-    """Return the names of the whole blocks at the beginning of a prompt, at most MAX_BLOCKS."""
+def keys_of(token_ids: Sequence[int], salt: str | None, images: Sequence[tuple[int, str]] = ()) -> list[Key]:
+    """Return the names of the whole blocks at the beginning of a prompt, at most MAX_BLOCKS. images: the place of each
+    one's first token, in order, and its hash.
+    """
     ids = array("Q", token_ids[: BLOCK_TOKENS * MAX_BLOCKS])
     data, size = ids.tobytes(), BLOCK_TOKENS * ids.itemsize
-    key, keys = hashlib.blake2b((salt or "").encode(), digest_size=16).digest(), list[Key]()
+    key, keys, left = hashlib.blake2b((salt or "").encode(), digest_size=16).digest(), list[Key](), list(images[::-1])
     for start in range(0, len(data) - size + 1, size):
-        key = hashlib.blake2b(key + data[start : start + size], digest_size=16).digest()
+        digest = hashlib.blake2b(key + data[start : start + size], digest_size=16)
+        end = (start + size) // ids.itemsize
+        while left and left[-1][0] < end:
+            digest.update(repr(left.pop()).encode())
+        key = digest.digest()
         keys.append(key)
     return keys
 

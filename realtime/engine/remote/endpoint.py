@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Protocol
+from typing import Protocol, cast
 
 from realtime.engine.options import RemoteOptions
 
@@ -14,14 +14,19 @@ from .wire import ABORT, DONE, GENERATE, Event, Events, Untrue, abort_body, fail
 _MAX_REFUSAL_BYTES = 64 << 10
 _OK = 200
 _END_SECONDS = 5.0  # from the last event of an answer to the end of its HTTP message; else its connection is closed
+_MAX_ABORTING = 4  # requests to abort that an engine has not answered; what is to be aborted meanwhile shares the next
 _NOT_HERE = (401, 403, 404, 405)  # of no request's fault
+
+
+class GivenUp(Unreachable):
+    """An error: nobody wants an answer from this engine any more. The engine has not failed."""
 
 
 class Taker(Protocol):
     """A receiver of an engine's answer to one generation. The last call is `on_done` or `on_broken`."""
 
     def on_begun(self, stream: Stream) -> None:
-        """Note that it is being sent on this stream. The engine has not taken it yet."""
+        """Note that it is being sent on this stream. The engine has not taken it yet. Raises GivenUp."""
 
     def on_event(self, event: Event) -> None:
         """Take an event. If this raises one of `wire`'s errors, the stream breaks."""
@@ -41,7 +46,7 @@ class Endpoint:
         self._client = Client(address, headers, options.engine_connect_seconds)
         self._check_seconds = options.engine_check_seconds
         self._head_seconds = options.engine_first_token_seconds
-        self._to_abort: list[str] = []
+        self._to_abort: dict[str, None] = {}  # a set in order: an abort is repeated until it is proved
         self._aborting: set[asyncio.Task[None]] = set()
 
     async def ask(self, method: str, path: str, body: bytes = b"", seconds: float | None = None) -> tuple[int, bytes]:
@@ -61,8 +66,8 @@ class Endpoint:
         while True:
             connection = await self._client.open()
             stream = Stream(self._client, connection, taker)
-            taker.on_begun(stream)
             try:
+                taker.on_begun(stream)
                 connection.send(self._client.head("POST", GENERATE, len(body)), body, stream)
                 async with asyncio.timeout(self._head_seconds):
                     await stream.taken
@@ -72,6 +77,8 @@ class Endpoint:
                 if not connection.stale:
                     raise
             except TimeoutError:
+                if stream.is_taken:  # in the same moment
+                    return stream
                 stream.close()
                 raise Unreachable("no answer within the time for it") from None
             except BaseException:
@@ -82,16 +89,19 @@ class Endpoint:
         """Ask the engine to end a generation. Aborts of one loop iteration share a request. The proof comes in each
         stream.
         """
-        if not self._to_abort:
-            task = asyncio.create_task(self._abort(), name="remote-abort")
-            self._aborting.add(task)
-            task.add_done_callback(self._aborting.discard)
-        self._to_abort.append(request_id)
+        if not self._to_abort and len(self._aborting) < _MAX_ABORTING:
+            self._aborting.add(asyncio.create_task(self._abort(), name="remote-abort"))
+        self._to_abort[request_id] = None
 
     async def _abort(self) -> None:
-        request_ids, self._to_abort = self._to_abort, []
-        with contextlib.suppress(Unreachable):  # then no stream ends by it, and they are closed, which ends them too
-            await self.ask("POST", ABORT, abort_body(request_ids))
+        try:
+            while self._to_abort:
+                request_ids = list(self._to_abort)
+                self._to_abort.clear()
+                with contextlib.suppress(Unreachable):  # no stream ends by it, and they are closed, which ends them too
+                    await self.ask("POST", ABORT, abort_body(request_ids))
+        finally:
+            self._aborting.remove(cast("asyncio.Task[None]", asyncio.current_task()))  # at once: `abort` counts them
 
     async def close(self) -> None:
         """Close idle connections. Streams are their owners' to close."""
@@ -102,12 +112,13 @@ class Endpoint:
 
 
 class Stream:
-    """The answer to one generation as it comes: an `http.Handler`. `taken`: done when the engine has
-    taken the request.
+    """The answer to one generation as it comes: an `http.Handler`. `taken`: done when the engine has taken or refused
+    the request.
     """
 
     def __init__(self, client: Client, connection: Connection, taker: Taker) -> None:
         self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.is_taken = False
         self._client = client
         self._connection = connection
         self._taker: Taker | None = taker
@@ -122,12 +133,13 @@ class Stream:
         self._taker = None
         self._expect_end(False)
         self._connection.close()
-        self._refuse(Unreachable("it was given up"))
+        self._refuse(GivenUp("it was given up"))
 
     def on_head(self, status: int) -> None:
         """See Handler."""
         self._status = status
         if status == _OK and not self.taken.done():
+            self.is_taken = True
             self.taken.set_result(None)
 
     def on_data(self, data: bytes) -> None:

@@ -37,6 +37,7 @@ from realtime.engine.vllm.grammar_compiler import GrammarCompiler
 from realtime.observability.fleet_metrics import FleetMetrics
 
 from .affinity import keys_of
+from .endpoint import GivenUp
 from .generation import Generation
 from .http import Address, NotServing, Unreachable
 from .introduction import PROBE_TEXT
@@ -135,7 +136,8 @@ class RemoteEngine:
             request, params, constraint, sink, front.vocab_size, new_reader=lambda: front.reader(request, params),
             on_failed=self._on_failed, on_surplus=self._begin_abort, on_left=self._on_left,
         )  # fmt: skip
-        generation.keys = keys_of(request.whole_prompt, request.cache_salt)
+        places = request.seen.inputs.places if request.seen is not None else ()
+        generation.keys = keys_of(request.whole_prompt, request.cache_salt, places)
         return generation
 
     async def abort(self, request_id: str) -> None:
@@ -195,7 +197,7 @@ class RemoteEngine:
         tried: set[Member] = set() if generation.member is None else {generation.member}
         loser = self._lost.pop(generation.request.request_id, None)
         overloaded: EngineOverloaded | None = None
-        while True:
+        while generation.live:  # else it has ended meanwhile: nobody wants it
             front, members = self._require_alive()
             others = tried if loser is None else {*tried, loser}
             member = members.choose(generation.keys, others, alike=bool(generation.request.generated))
@@ -204,23 +206,24 @@ class RemoteEngine:
                 loser = None
                 continue
             if member is None:
-                break
+                raise overloaded or EngineLost("no engine takes it")
             tried.add(member)
             try:
                 await self._give(generation, front, members, member)
                 return
             except EngineOverloaded as error:
                 overloaded = error
+                self._metrics.failures.add(1, member.name, "overloaded")
             except EngineRefused:
                 raise
+            except GivenUp:  # the engine is out, or nobody wants the answer: both have been noted
+                continue
             except (Unreachable, EngineError) as error:
                 log.warning("engine did not take a request engine=%s error=%s", member.name, error)
                 kind = "unreachable" if isinstance(error, Unreachable) else "refused"
                 if member.failed(kind, str(error), surely=isinstance(error, NotServing)):
                     members.put_out(member)
                 await members.suspect(member)
-        self._require_alive()
-        raise overloaded or EngineLost("no engine takes it")
 
     async def _give(self, generation: Generation, front: Front, members: Members, member: Member) -> None:
         request, constraint = generation.request, generation.constraint
@@ -234,7 +237,7 @@ class RemoteEngine:
             priority=request.priority if known is not None and known.takes_priority else 0,
             reasoning_ended=request.reasoning_ended if constraint is not None else None,
             template_kwargs=request.template_kwargs if constraint is not None else None,
-            features=request.seen.inputs if request.seen is not None else None,
+            features=request.seen.inputs.sent if request.seen is not None else None,
         )
         generation.placed(member, remote_id)
         member.held.add(generation)
@@ -254,7 +257,8 @@ class RemoteEngine:
         self._metrics.moved.add(1, member.name)
         if kind != "check":  # else the engine is out, and that was said
             log.warning("engine failed engine=%s kind=%s error=%s", member.name, kind, why)
-            out = member.failed(kind, why)
+            mute = kind == "silent" and member.health.heard_at <= generation.heard_at  # to everybody, all that time
+            out = member.failed(kind, why, surely=mute)
             if out and self._members is not None:
                 self._members.put_out(member)
             elif self._members is not None:
@@ -274,12 +278,14 @@ class RemoteEngine:
         self._lost[generation.request.request_id] = member
 
     async def _judge(self, generation: Generation, member: Member) -> None:
-        """Find out why an engine failed a request with a constraint, because vLLM doesn't say. If the engine is
-        healthy, it could not hold the model to the constraint.
+        """Find out why an engine failed a request with a constraint, because vLLM doesn't say. If it is healthy, and so
+        is another that fails of it too, they can't hold the model to the constraint.
         """
+        alone = True
         if self._members is not None:
             await self._members.suspect(member)
-        if not member.serves:
+            alone = self._members.serving == [member]
+        if not (member.serves and (alone or generation.num_placements >= _PLACEMENTS)):
             await self._place_again(generation)
             return
         generation.placing = None
@@ -293,7 +299,8 @@ class RemoteEngine:
             generation.fail(error)
             self._on_left(generation)
         finally:
-            generation.placing = None
+            if generation.placing is asyncio.current_task():  # it may have failed again at once
+                generation.placing = None
 
     def _on_left(self, generation: Generation) -> None:
         if generation.member is not None:

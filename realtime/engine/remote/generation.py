@@ -25,7 +25,7 @@ from realtime.engine.base import (
 )
 from realtime.engine.parsing import Constraint
 
-from .endpoint import Stream
+from .endpoint import GivenUp, Stream
 from .member import Member
 from .wire import Answer, Event, Untrue
 
@@ -87,6 +87,8 @@ class Generation:
 
     def on_begun(self, stream: Stream) -> None:
         """See Taker."""
+        if not self.live:  # it has ended while the connection was made
+            raise GivenUp("it has ended")
         self._stream = stream
 
     def not_taken(self) -> None:
@@ -95,8 +97,8 @@ class Generation:
 
     @property
     def is_taken(self) -> bool:
-        """Return whether an engine has it."""
-        return self._stream is not None and self._stream.taken.done()
+        """Return whether an engine has it. If it was refused, whoever is submitting it has yet to hear of that."""
+        return self._stream is not None and self._stream.is_taken
 
     def on_event(self, event: Event) -> None:
         """See Taker."""
@@ -128,7 +130,7 @@ class Generation:
         if self._by_us:
             return
         if self.member is not None:
-            self.member.health.succeeded()
+            self.member.health.delivered(self.heard_at)
         if chunk.finish is None:
             if chunk.token_ids or chunk.text:
                 self._deliver(chunk)
@@ -146,6 +148,8 @@ class Generation:
         if last is not None and last.finish is FinishReason.ABORT and self.abort is None and self.live:
             self._fail_over("broken", "the engine has given it up")  # it is ending, or somebody else has asked it
         elif last is not None:
+            if self.member is not None and last.finish is not FinishReason.ABORT:
+                self.member.health.completed()
             self._note_left()
             self._deliver(msgspec.structs.replace(last, num_cached_tokens=self._answer.num_cached))
         elif self._answer.finish is None and not self._by_us:

@@ -63,10 +63,13 @@ class Member:
 
     def failed(self, kind: str, why: str, *, surely: bool = False) -> bool:
         """Note that it has failed. Return whether that put it out."""
+        now = time.monotonic()
         self._metrics.failures.add(1, self.name, kind)
+        if kind != "check":
+            self.health.doubt(now)
         if kind == "refused":
             return False  # what it says of a request may be the request's fault
-        out = self.health.failed(why, time.monotonic(), surely=surely)
+        out = self.health.failed(why, now, check=kind == "check", surely=surely)
         if out:
             self._metrics.ejections.add(1, self.name)
         return out
@@ -80,7 +83,7 @@ class Member:
             return self.failed("check", str(error), surely=True)
         except Unreachable as error:
             return self.failed("check", str(error))
-        self.health.succeeded()
+        self.health.passed()
         return False
 
     @property

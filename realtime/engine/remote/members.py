@@ -162,7 +162,10 @@ class Members:
 
     def choose(self, keys: Sequence[bytes], tried: Collection[Member], *, alike: bool) -> Member | None:
         """Choose an engine that was not tried. `alike`: one that can continue an answer. None: there is none."""
-        able = {member.number: member for member in self.serving if member not in tried and (member.alike or not alike)}
+        now = time.monotonic()
+        fit = [member for member in self.serving if member not in tried and (member.alike or not alike)]
+        trusted = [member for member in fit if not member.health.is_doubtful(now)]
+        able = {member.number: member for member in trusted or fit}
         held = self._table.held(keys, able)
         chosen = choose({number: len(member.held) for number, member in able.items()}, held)
         if chosen is None:

@@ -14,6 +14,7 @@ import msgspec
 from realtime.engine.base import EngineError, EngineOverloaded, EngineRefused, FinishReason
 
 MAX_LINE_BYTES = 4 << 20  # of one event: all tokens of an answer, if they come at once, with their alternatives
+TOKEN_BYTES = 8 << 10  # that an answer may take for each token, beside the first MAX_LINE_BYTES
 _MAX_TOPS = 64  # tokens told beside one: three times what may be asked for
 MAX_MESSAGE_CHARS = 500  # of an error text that is passed on
 GENERATE, ABORT = "/inference/v1/generate", "/inference/v1/abort_requests"
@@ -121,13 +122,13 @@ _decode_event = msgspec.json.Decoder(Event).decode
 
 
 class Events:
-    """A splitter of a stream into events. Feed it all bytes in order; an event is returned when its line
-    is complete.
+    """A splitter of a stream into events. Feed it all bytes in order; an event is returned when its line is complete. A
+    stream has no more bytes than its tokens can take: it need not be silent to say nothing.
     """
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._rest = bytearray()
-        self._max = max_line_bytes
+        self._max = self._left = max_line_bytes
 
     def feed(self, data: bytes) -> Iterator[Event | str]:
         """Yield the events that these bytes complete; DONE for the end. Raises Untrue."""
@@ -140,7 +141,13 @@ class Events:
             raise Untrue(f"an event of more than {self._max} bytes")
         for line in lines:
             if line.startswith(b"data:"):
-                yield _event(line[5:].strip())
+                event = _event(line[5:].strip())
+                if isinstance(event, Event):
+                    self._left += TOKEN_BYTES * sum(len(choice.token_ids or ()) for choice in event.choices)
+                yield event
+        self._left -= len(data)
+        if self._left < 0:
+            raise Untrue("more bytes than its tokens can take")
 
 
 def _event(data: bytes) -> Event | str:
@@ -225,15 +232,20 @@ class Answer:
             if choice.logprobs is None or [one.token_id for one in choice.logprobs.content] != list(ids):
                 raise Untrue("log probabilities that don't belong to the tokens")
             for position in choice.logprobs.content:
-                if len(position.top_logprobs) > _MAX_TOPS:
+                tops = position.top_logprobs
+                if len(tops) > _MAX_TOPS:
                     raise Untrue("more tokens beside one than were asked for")
-                if not all(0 <= top.token_id < self._vocab_size for top in position.top_logprobs):
+                if not all(0 <= top.token_id < self._vocab_size for top in tops):
                     raise Untrue("a token that the model does not have")
+                if not all(
+                    0 <= (rank or 0) <= self._vocab_size for rank in (position.rank, *(top.rank for top in tops))
+                ):
+                    raise Untrue("a rank beyond all tokens")
 
 
 def failure(code: int | str | None, message: str) -> EngineError:
     """Translate an HTTP status, or an error in a stream, to an `Engine` error."""
-    text = printable(message)
+    text = printable(message) or "it gives no reason"
     if code in (429, 503):
         return EngineOverloaded(text)
     if isinstance(code, int) and 400 <= code < 500 and code not in (401, 403, 404, 405, 408):

@@ -19,7 +19,16 @@ IN_PIECES = (
 )
 
 
-def features_of(inputs: Any) -> msgspec.Raw:
+class Features(msgspec.Struct, frozen=True):
+    """The images of a processed prompt. `sent`: the member of a request. `places`: where each one's first token is, in
+    order, and the hash by which the engine's prefix cache knows it.
+    """
+
+    sent: msgspec.Raw
+    places: tuple[tuple[int, str], ...]
+
+
+def features_of(inputs: Any) -> Features:
     """Encode the images of a processed prompt, by their kinds. Takes CPU time, not on the event loop. Raises
     EngineRefused.
     """
@@ -27,8 +36,10 @@ def features_of(inputs: Any) -> msgspec.Raw:
 
     places = {kind: list(map(_place, ranges)) for kind, ranges in inputs["mm_placeholders"].items()}
     data = {kind: list(map(encode_mm_kwargs_item, items)) for kind, items in inputs["mm_kwargs"].items()}
-    features = {"mm_hashes": inputs["mm_hashes"], "mm_placeholders": places, "kwargs_data": data}
-    return msgspec.Raw(msgspec.json.encode(features))
+    hashes = inputs["mm_hashes"]
+    sent = msgspec.json.encode({"mm_hashes": hashes, "mm_placeholders": places, "kwargs_data": data})
+    pairs = ((place["offset"], name) for kind in places for place, name in zip(places[kind], hashes[kind], strict=True))
+    return Features(msgspec.Raw(sent), tuple(sorted(pairs)))
 
 
 def _place(placeholder: Any) -> dict[str, int]:

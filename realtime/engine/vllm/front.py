@@ -75,7 +75,7 @@ class Front:
         self._config = config
 
     async def look(self, prompt_token_ids: Sequence[int], views: Sequence[View]) -> Seen:
-        """See `Engine.look`: `inputs` is what is sent to an engine. Raises EngineRefused."""
+        """See `Engine.look`: `inputs` is a `Features`. Raises EngineRefused."""
         if not self.model.sees:
             raise EngineRefused("the model takes no images")
         try:

@@ -85,7 +85,7 @@ class Fleet:
 
 @contextlib.asynccontextmanager
 async def fleet(members: list[TokenEngine], **options: Any) -> AsyncIterator[Fleet]:
-    """Start one; at the end nothing may be left at the engines."""
+    """Start one; at the end nothing may be left, neither here nor at the engines."""
     urls = tuple(one.url for one in members)
     remote = RemoteOptions(engine_url=urls, **{"engine_check_seconds": 0.2, "engine_abort_seconds": 5, **options})
     metrics = FleetMetrics()
@@ -93,12 +93,23 @@ async def fleet(members: list[TokenEngine], **options: Any) -> AsyncIterator[Fle
     async def front() -> Any:
         return Front()
 
+    before = asyncio.all_tasks()
     engine = RemoteEngine(VllmOptions(), remote, KEY, front, metrics, no_grammars())
     try:
         made = Fleet(engine, await engine.start(), members, metrics)
         yield made
+        await made.until(lambda: engine.stats().num_running + engine.stats().num_waiting == 0)
+        assert engine._members is None or not any(member.held for member in engine._members.all)
     finally:
         await engine.shutdown()
+    await made.until(lambda: not any(one.running or one.num_open for one in members))
+    await made.until(lambda: not ours(before))
+
+
+def ours(before: set[asyncio.Task[Any]]) -> list[str]:
+    """The names of the server's own tasks that were not there before."""
+    works: Any = [(task.get_name(), task.get_coro()) for task in asyncio.all_tasks() - before]
+    return [name for name, work in works if "/realtime/engine/" in work.cr_code.co_filename]
 
 
 def no_grammars() -> Any:

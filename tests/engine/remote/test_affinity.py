@@ -48,6 +48,31 @@ def test_the_table_is_bounded_and_keeps_what_was_used_last(sent: list[tuple[int,
             assert table.held(keys_of(prompt, None), [0])[0] == len(prompt) // BLOCK_TOKENS * BLOCK_TOKENS
 
 
+images = st.lists(st.tuples(st.integers(0, 4 * BLOCK_TOKENS), st.sampled_from("xy")), max_size=3).map(sorted)
+
+
+@given(prompts, images, prompts, images)
+def test_prompts_share_what_comes_before_the_first_image_that_differs(
+    prompt: list[int], its: list[tuple[int, str]], other: list[int], others: list[tuple[int, str]]
+) -> None:
+    """An image counts where it begins: what follows is told by the blocks before."""
+
+    def blocks(ids: list[int], shown: list[tuple[int, str]]) -> list[object]:
+        return [
+            (ids[at : at + BLOCK_TOKENS], [one for one in shown if at <= one[0] < at + BLOCK_TOKENS])
+            for at in range(0, len(ids), BLOCK_TOKENS)
+        ]
+
+    alike = 0
+    for a, b in zip(blocks(prompt, its), blocks(other, others), strict=False):
+        if a != b:
+            break
+        alike += 1
+    table = PrefixTable()
+    table.add(keys_of(prompt, None, its), 0, ENGINES)
+    assert table.held(keys_of(other, None, others), [0]) == {0: alike * BLOCK_TOKENS}
+
+
 def test_an_engine_that_came_back_has_nothing() -> None:
     table, keys = PrefixTable(), keys_of([1] * 2 * BLOCK_TOKENS, None)
     table.add(keys, 0, frozenset({0, 1}))

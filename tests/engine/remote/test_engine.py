@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -14,15 +15,21 @@ from realtime.engine.base import (
     EngineLost,
     EngineOverloaded,
     EngineRefused,
+    EngineRequest,
     FinishReason,
+    Sampling,
     Seen,
 )
 from realtime.engine.parsing import Constraint
+from realtime.engine.remote.endpoint import Stream
 from realtime.engine.remote.engine import RemoteEngine
+from realtime.engine.remote.generation import Generation
 from realtime.engine.remote.http import Address
+from realtime.engine.vllm.features import Features
 from tests.support.token_engine import TokenEngine, answer, chunk, drip, event, raw, token_engines, tokens_then
 
-from .fleet import Fleet, fleet
+from ..recorder import Recorder
+from .fleet import Fleet, Reader, fleet
 
 PROMPT = list(range(1, 130))
 
@@ -54,7 +61,7 @@ async def test_a_conversation_stays_and_others_spread() -> None:
 
 
 async def test_images_go_wherever_their_request_does() -> None:
-    seen = Seen([1, 2, 2, 2, 3], msgspec.Raw(b'{"mm_hashes":{"image":["k"]}}'))
+    seen = shown([1, 2, 2, 2, 3], (1, "k"))
     async with token_engines(2) as engines, fleet(engines) as both:
         await all_serve(both)
         engines[0].play = [tokens_then(0)]
@@ -64,6 +71,28 @@ async def test_images_go_wherever_their_request_does() -> None:
         sent = [body for engine in engines for body in engine.generations]
         assert [one["features"] for one in sent] == [{"mm_hashes": {"image": ["k"]}}] * 2
         assert [one["token_ids"] for one in sent] == [[1, 2, 2, 2, 3]] * 2
+
+
+def shown(prompt: list[int], *places: tuple[int, str]) -> Seen:
+    """A prompt with images, each with its place and hash."""
+    sent = {"mm_hashes": {"image": [name for _, name in places]}}
+    return Seen(prompt, Features(msgspec.Raw(msgspec.json.encode(sent)), places))
+
+
+async def test_an_image_that_was_shown_leads_to_where_it_was_and_another_does_not() -> None:
+    """The tokens of all images are the same, and engines tell images apart."""
+    prompt = [1] * 10 + [2] * 20 + list(range(3, 393))
+    async with token_engines(2) as engines, fleet(engines) as both:
+        await all_serve(both)
+        await both.run([1], seen=shown(prompt, (10, "red")))
+        first, second = sorted(engines, key=lambda engine: -len(engine.generations))
+        request_id, _ = await both.submit([1], seen=shown(prompt, (10, "red")), max_tokens=400)
+        assert [len(one.generations) for one in (first, second)] == [2, 0]
+        await both.run([1], seen=shown(prompt, (10, "red")))
+        assert [len(one.generations) for one in (first, second)] == [3, 0], "what it has read is worth a place there"
+        await both.run([1], seen=shown(prompt, (10, "blue")))
+        assert [len(one.generations) for one in (first, second)] == [3, 1]
+        await both.engine.abort(request_id)
 
 
 BEFORE_ANY = {
@@ -163,6 +192,7 @@ async def test_when_all_have_too_much_it_is_said() -> None:
         await all_serve(both)
         with pytest.raises(EngineOverloaded):
             await both.run(PROMPT)
+        assert [both.counted("failures", name, "overloaded") for name in "01"] == [1, 1]
 
 
 async def test_a_request_that_engines_fail_of_puts_none_out() -> None:
@@ -180,21 +210,27 @@ async def test_a_request_that_engines_fail_of_puts_none_out() -> None:
 
 
 @pytest.mark.parametrize("health", [200, 503])
-async def test_whose_fault_it_is_that_an_engine_fails_of_a_grammar(health: int) -> None:
+@pytest.mark.parametrize(("number", "bad"), [(1, 1), (2, 1), (2, 2), (3, 3)])
+async def test_whose_fault_it_is_that_an_engine_fails_of_a_grammar(number: int, bad: int, health: int) -> None:
+    """The request's, if two healthy engines fail of it, or the only one."""
+
     async def fail(engine: TokenEngine, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         engine.health = health
         error = chunk(b'data: {"error": {"message": "x", "code": 500}}\n\n')
         await tokens_then(0, error)(engine, body, writer)
 
-    async with token_engines(2) as engines, fleet(engines) as both:
-        await all_serve(both)
-        engines[0].play = [fail]
-        sink = await both.run(PROMPT, constraint=Constraint("regex", "a"))
-        if health == 200:
-            assert isinstance(sink.error, EngineRefused)
-            assert engines[1].generations == []
-        else:
+    async with token_engines(number) as engines, fleet(engines) as all_of_them:
+        await all_serve(all_of_them)
+        for engine in engines[:bad]:
+            engine.play = [fail]
+        sink = await all_of_them.run(PROMPT, constraint=Constraint("regex", "a"))
+        if bad < number:
             assert sink.token_ids == answer(PROMPT, 20)
+        elif health == 200:
+            assert isinstance(sink.error, EngineRefused)
+            assert sum(len(engine.generations) for engine in engines) == min(number, 2)
+        else:
+            assert isinstance(sink.error, EngineDead)
 
 
 async def test_an_engine_that_refuses_the_key_is_put_out() -> None:
@@ -209,8 +245,7 @@ async def test_a_redirect_is_not_followed_and_the_key_stays() -> None:
     async with token_engines(2) as (engine, elsewhere), fleet([engine]) as one:
         place = b"HTTP/1.1 307 X\r\nlocation: %s/inference/v1/generate\r\ncontent-length: 0\r\n\r\n"
         engine.play = [raw(place % elsewhere.url.encode())]
-        with pytest.raises(EngineDead):  # the only one is put out
-            await one.run(PROMPT)
+        assert isinstance((await one.run(PROMPT)).error, EngineDead), "the only one is put out"
         assert elsewhere.asked == []
 
 
@@ -334,6 +369,26 @@ async def test_what_differs_serves_and_does_not_go_on() -> None:
             assert engines[1].generations[-1]["priority"] == 0
             with pytest.raises(EngineLost):
                 await both.run(PROMPT, generated=begun)
+
+
+async def test_what_an_engine_refuses_while_it_is_put_out_is_given_on_once() -> None:
+    """By whoever is submitting it, who hears of the refusal a moment later."""
+    request = EngineRequest(request_id="r", prompt_token_ids=PROMPT, sampling=Sampling(max_tokens=20))
+    failed, nobody, reader = list[str](), SimpleNamespace(close=lambda: None), cast(Any, Reader)
+    generation = Generation(
+        request, None, None, Recorder(), 1000, new_reader=reader, on_failed=lambda *told: failed.append(told[1]),
+        on_surplus=lambda _: None, on_left=lambda _: None,
+    )  # fmt: skip
+    stream: Any = Stream(nobody, nobody, generation)  # type: ignore[arg-type]
+    generation.on_begun(stream)
+    stream.on_lost("refused")
+    generation.give_up_engine("check", "put out")
+    assert failed == []
+    taken: Any = Stream(nobody, nobody, generation)  # type: ignore[arg-type]
+    generation.on_begun(taken)
+    taken.on_head(200)
+    generation.give_up_engine("check", "put out")
+    assert failed == ["check"]
 
 
 def test_a_url_with_a_secret_is_refused() -> None:

@@ -64,6 +64,26 @@ def test_a_line_without_end() -> None:
         list(events.feed(b"data: 1234" * 2))
 
 
+NOTHING = [b": still there\n", b"data: {}\n", b"\n", b'data: {"choices": [{"token_ids": []}]}\n']
+
+
+@pytest.mark.parametrize("line", NOTHING)
+def test_much_that_brings_no_tokens_has_an_end(line: bytes) -> None:
+    events, fed = Events(max_line_bytes=1000), 0
+    with pytest.raises(Untrue, match="bytes than its tokens"):  # noqa: PT012 - which line is too many
+        while fed < 2000:
+            fed += len(line)
+            list(events.feed(line))
+    assert 1000 < fed <= 1000 + len(line)
+
+
+def test_tokens_may_take_what_they_take() -> None:
+    events = Events(max_line_bytes=1000)
+    line = event([1, 2], logprobs={"content": [{"token_id": 1, "logprob": -1.0, "x": "y" * 900}]})
+    for _ in range(100):
+        assert len(list(events.feed(line))) == 1
+
+
 def told(*events: dict[str, Any], logprobs: bool = False) -> Answer:
     answer = Answer(num_prompt=3, max_tokens=4, vocab_size=10, logprobs=logprobs, stop=("END", "é"))
     for one in events:
@@ -121,10 +141,11 @@ def test_lies(events: list[dict[str, Any]], what: str) -> None:
         told(*events)
 
 
+RANKED = {"content": [{"token_id": 1, "logprob": -1.0, "rank": 10**30}]}
 MANY = {"content": [{"token_id": 1, "logprob": -1.0, "top_logprobs": [{"token_id": 1, "logprob": -1.0}] * 100}]}
 
 
-@pytest.mark.parametrize("given", [None, positions(2), positions(1, 1), positions(1, top=10), MANY])
+@pytest.mark.parametrize("given", [None, positions(2), positions(1, 1), positions(1, top=10), RANKED, MANY])
 def test_lies_about_probabilities(given: Any) -> None:
     with pytest.raises(Untrue):
         told(choice([1], logprobs=given), logprobs=True)
@@ -161,7 +182,9 @@ def test_failures(code: Any, kind: type[EngineError]) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"error": "no"}', b'{"error": {"message": "no", "code": 1}}'])
 def test_a_refusal_is_by_its_status(text: bytes) -> None:
-    assert type(failure_of(400, text)) is EngineRefused
+    refused = failure_of(400, text)
+    assert type(refused) is EngineRefused
+    assert str(refused) in ("no", "it gives no reason")
 
 
 def test_the_request() -> None:
