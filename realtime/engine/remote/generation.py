@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,7 +27,7 @@ from realtime.engine.parsing import Constraint
 
 from .endpoint import GivenUp, Stream
 from .member import Member
-from .wire import Answer, Event, Untrue
+from .wire import Answer, Choice, Event, Untrue
 
 if TYPE_CHECKING:
     from realtime.engine.vllm.front import Reader
@@ -108,8 +108,7 @@ class Generation:
                 return
             if choice.token_ids or choice.finish_reason is not None:  # events that say nothing are silence too
                 self.heard_at = time.monotonic()
-            positions = choice.logprobs.content if choice.logprobs is not None and choice.token_ids else None
-            chunk = self._reader.read(choice.token_ids or [], positions, self._answer.finish, self._answer.stop_reason)
+            chunks = list(self._read(choice))
         except Untrue:
             raise
         except EngineRefused as refused:
@@ -124,7 +123,23 @@ class Generation:
             self._leave()
             self.fail(EngineError(f"{type(error).__name__}: {error}"))
             return
-        self._take(chunk)
+        for chunk in chunks:
+            self._take(chunk)
+
+    def _read(self, choice: Choice) -> Iterator[TokenChunk]:
+        """Read the tokens one by one. How an engine bundles them differs from run to run, and must not show: an answer
+        that goes on after a crash has the events again that were sent and not stored.
+        """
+        token_ids, answer = choice.token_ids or [], self._answer
+        positions = choice.logprobs.content if choice.logprobs is not None else None
+        for number in range(len(token_ids) - 1):
+            one = slice(number, number + 1)
+            chunk = self._reader.read(token_ids[one], positions[one] if positions is not None else None, None, None)
+            yield chunk
+            if chunk.finish is not None:  # by a stop string
+                return
+        newest = positions[-1:] if positions is not None and token_ids else None
+        yield self._reader.read(token_ids[-1:], newest, answer.finish, answer.stop_reason)
 
     def _take(self, chunk: TokenChunk) -> None:
         if self._by_us:

@@ -26,7 +26,7 @@ from realtime.engine.remote.engine import RemoteEngine
 from realtime.engine.remote.generation import Generation
 from realtime.engine.remote.http import Address
 from realtime.engine.vllm.features import Features
-from tests.support.token_engine import TokenEngine, answer, chunk, drip, event, raw, token_engines, tokens_then
+from tests.support.token_engine import STREAM, TokenEngine, answer, chunk, drip, event, raw, token_engines, tokens_then
 
 from ..recorder import Recorder
 from .fleet import Fleet, Reader, fleet
@@ -44,6 +44,23 @@ async def test_an_answer() -> None:
         assert engines[0].asked[0][1]["authorization"] == "Bearer sesame"
         assert one.engine.stats().num_running == 0
         assert (one.loaded.goes_on, one.loaded.model.max_model_len) == (True, 500)
+
+
+async def test_how_an_engine_bundles_tokens_does_not_show() -> None:
+    async def in_bundles(engine: TokenEngine, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        ids = answer(PROMPT, 20, 3)
+        bundles = [ids[:1], ids[1:4], ids[4:4], ids[4:12], ids[12:]]
+        said = b"".join(event(one, "length" if one is bundles[-1] else None) for one in bundles)
+        writer.write(STREAM + chunk(said) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+        await writer.drain()
+
+    async with token_engines(1) as engines, fleet(engines) as one:
+        engines[0].play = [None, in_bundles]
+        singly, bundled = [await one.run(PROMPT, seed=3) for _ in range(2)]
+    assert [(chunk.token_ids, chunk.text) for chunk in bundled.chunks] == [
+        (chunk.token_ids, chunk.text) for chunk in singly.chunks
+    ]
+    assert (len(bundled.chunks), bundled.finish) == (20, FinishReason.LENGTH)
 
 
 async def test_a_conversation_stays_and_others_spread() -> None:
