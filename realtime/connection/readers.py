@@ -174,7 +174,7 @@ class Readers:
         for reader in self._rotation:
             log, following = reader.log, reader.position + 1
             tip = log.tip
-            if tip < following:
+            if tip < following and reader.position >= log.floor:
                 continue
             entry = log.newest_delta
             if entry is None or tip != following or reader.catch_up is not None or reader.epoch != log.epoch:

@@ -103,6 +103,10 @@ def test_the_newest_event_of_each_response_is_taken_if_all_are_deltas_and_nothin
     assert take() == [], "an end leads to more than a write"
     desk.pull()
     first.say("e")
+    third.log.fail(WireError(ErrorCode.SERVER_ERROR, "gone"))
+    assert take() == [], "there is a failure to tell"
+    desk.pull()
+    first.say("e")
     assert take() == [first.written[-1]]
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from realtime.context.tools import McpOrigin, ToolSet, tool_set
+from realtime.context.request_tools import tool_set
+from realtime.context.tools import McpOrigin, ToolSet
 from realtime.context.turns import Prompt
 from realtime.dialects.base import Dialect, Parser
 from realtime.dialects.chat import ChatDialect

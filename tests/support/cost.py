@@ -34,7 +34,7 @@ from realtime.server.websocket_transport import HEADERS, FrameProtocol
 from realtime.service.principal import LOCAL
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
-from realtime.store.memory import memory_stores
+from realtime.store.memory.stores import memory_stores
 from realtime.wire.items import Message
 from realtime.wire.requests import ResponseCreate
 
