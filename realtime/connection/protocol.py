@@ -276,7 +276,7 @@ class Connection:
     def due(self) -> bool:
         """Return whether a call of `frames` may lead to anything: something to send, or the end of the connection."""
         control = self._control
-        ends = self._creates.ending is not None or self._closing is not None or control.overflowed
+        ends = self._creates.ending is not None or self._closing.decided is not None or control.overflowed
         return bool(control.waiting) or ends or self._readers.behind
 
     @property

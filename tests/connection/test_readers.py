@@ -258,3 +258,21 @@ def test_more_of_the_same_may_wait_and_nothing_else() -> None:
     assert connection.may_wait
     desk << {"type": "nonsense"}
     assert not connection.may_wait, "what the client does is answered at once"
+
+
+def test_nothing_is_due_until_there_is_something_to_send_or_the_connection_ends() -> None:
+    desk = Desk()
+    assert not desk.connection.due
+    answer = desk.start("a")
+    assert desk.connection.due
+    desk.pull()
+    assert not desk.connection.due
+    answer.say("x")
+    assert desk.connection.due
+    desk.pull()
+    desk << {"type": "no such event"}
+    assert desk.connection.due
+    desk.pull()
+    assert not desk.connection.due
+    desk.connection.drain(1.0)
+    assert desk.connection.due
