@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from realtime.store.base import Batches, store_unavailable
+from realtime.store.base import Batches
+from realtime.wire.errors import store_unavailable
 
 
 async def committed(batches: Batches | None) -> None:

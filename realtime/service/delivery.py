@@ -11,11 +11,11 @@ import msgspec
 
 from realtime.runs.job import Job
 from realtime.runs.run import Run
-from realtime.store.base import Stores, store_unavailable
+from realtime.store.base import Stores
 from realtime.store.committed_log import CommittedLog
 from realtime.store.event_log import EventLog
 from realtime.store.records import Record
-from realtime.wire.errors import WireError
+from realtime.wire.errors import WireError, store_unavailable
 from realtime.wire.response import Response
 
 from .commits import committed

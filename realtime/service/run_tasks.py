@@ -45,9 +45,10 @@ class RunTasks:
         self._draining = False
 
     def check_open(self) -> None:
-        """Refuse new work once that has been decided. Raises WireError."""
+        """Refuse new work once that has been decided, and while nothing can be written. Raises WireError."""
         if self._draining:
             raise draining()
+        self._stores.check_writable()
 
     def start(self, job: Job, serving: Serving) -> Run:
         """Start a response, now or when its turn comes. A failure leaves nothing behind. Raises WireError."""

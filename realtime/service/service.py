@@ -104,7 +104,9 @@ class Service:
         )
         self.directory = Directory(self.registry, stores, self._patience.bound)
         self.lists = Lists(self.registry, stores, self._patience.bound, self.directory)
-        self._truncations = Truncations(self.registry, stores.conversations, self._patience.bound, self._work)
+        self._truncations = Truncations(
+            self.registry, stores.conversations, self._patience.bound, self._work, stores.check_writable
+        )
         self.conversations = Conversations(
             stores.conversations, cipher, time.time, self._patience.bound,
             self.registry.running_in, self.registry.begun_in, stores.check_writable,
@@ -321,8 +323,8 @@ class Service:
         WireError.
         """
         principal.check_owner()
-        self._stores.check_writable()
         found = await self.retrieve(principal, response_id)
+        self._stores.check_writable()
         if isinstance(found, Run):
             found.stop("cancel")
         self.registry.delete(response_id)

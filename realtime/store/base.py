@@ -19,7 +19,7 @@ import msgspec
 
 from realtime.context.turns import Turn
 from realtime.engine.base import TokenChunk
-from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.errors import store_unavailable
 from realtime.wire.items import InputItem, OutputItem
 
 from .cluster.membership import Membership
@@ -27,8 +27,6 @@ from .conversations import Conversation
 from .event_log import StoredLog
 from .records import Filter, Head, Note, Record, Unfinished
 from .shelves import Place, Span
-
-RETRY_SECONDS = 5.0  # that who was refused is to wait
 
 
 class ResponseStore(Protocol):
@@ -216,12 +214,8 @@ class Stores(msgspec.Struct, frozen=True):
     membership: Membership | None = None
 
     def check_writable(self) -> None:
-        """Refuse new work while nothing can be written. Raises WireError."""
+        """Refuse new work while nothing can be written. Raises WireError. To be called in the step that writes: the
+        lease of a node may be lost during any look-up.
+        """
         if self.trouble() is not None:
             raise store_unavailable()
-
-
-def store_unavailable() -> WireError:
-    """Return the refusal of a request that needs the store, while the store can't be read or written."""
-    text = "The server's store can't be used at the moment: try again later."
-    return WireError(ErrorCode.STORE_UNAVAILABLE, text, retry_after=RETRY_SECONDS)

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+_STORE_RETRY_SECONDS = 5.0  # to wait while the store can't be used
+
 
 class Fault(enum.Enum):
     """The party that has to act. The value is OpenAI's `error.type`."""
@@ -153,6 +155,12 @@ class WireError(Exception):
 def draining() -> WireError:
     """Return the refusal of new work while the server shuts down."""
     return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting: connect again and repeat the request.")
+
+
+def store_unavailable() -> WireError:
+    """Return the refusal of a request that needs the store, while the store can't be read or written."""
+    text = "The server's store can't be used at the moment: try again later."
+    return WireError(ErrorCode.STORE_UNAVAILABLE, text, retry_after=_STORE_RETRY_SECONDS)
 
 
 def not_permitted(message: str) -> WireError:

@@ -17,7 +17,7 @@ from realtime.engine.scripted import say
 from realtime.runs.endings import Failed
 from realtime.runs.run import Run
 from realtime.service import delivery
-from realtime.service.listings import Wanted
+from realtime.service.list_pages import PageQuery
 from realtime.service.principal import LOCAL
 from realtime.settings.fields import Settings
 from realtime.wire.errors import ErrorCode, WireError
@@ -156,7 +156,7 @@ def _asked(here: House, one: Followed) -> dict[str, Coroutine[Any, Any, Any]]:
     return {
         "resume": service.resume(LOCAL, response_id, -1, None),
         "show": service.show(LOCAL, response_id),
-        "list": service.lists.responses(LOCAL, Wanted()),
+        "list": service.lists.responses(LOCAL, PageQuery()),
         "stop": service.stop(LOCAL, response_id, "cancel"),
         "again": service.create(LOCAL, make_request(**NAMED), None, native=True),
     }

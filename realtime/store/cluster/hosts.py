@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import uvloop
 
-from realtime.store.base import store_unavailable
+from realtime.wire.errors import store_unavailable
 
 from .backend import Away, Fenced, Refused
 
