@@ -107,8 +107,10 @@ class Lanes:
         ready keeps its place.
         """
         while self.num_in_flight < self._limits.max_in_flight:
-            lane = next((one for one in self._waiting if is_ready(one.queue[0].request)), None)
-            if lane is None:
+            for lane in self._waiting:
+                if is_ready(lane.queue[0].request):
+                    break
+            else:
                 return
             self._waiting.remove(lane)
             create = self._take(lane)

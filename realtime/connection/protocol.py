@@ -78,7 +78,8 @@ class Connection:
         self._creates = Creates(limits, self._control, self._pending, self._readers)
         self._following = Following(limits, self._control, self._pending, self._readers, self._creates)
         self._stops = Stops(self._control, self._pending, self._readers, self._creates, native=profile.native)
-        self.newest = self._readers.newest  # to be asked in place of `frames` when only logs have grown
+        # To be asked in place of `frames` when only logs have grown.
+        self.newest, self.newest_of_all = self._readers.newest, self._readers.newest_of_all
         self._heartbeats = Heartbeats(limits.heartbeat_seconds, wanted=profile.native)
         self._session = Session(self._heartbeats, self._control, self._pending, tenant=tenant, role=role)
         self._closing = Closing(
@@ -270,6 +271,13 @@ class Connection:
     def pending(self) -> bool:
         """Return whether there is something to send."""
         return bool(self._control.waiting) or self._readers.behind
+
+    @property
+    def due(self) -> bool:
+        """Return whether a call of `frames` may lead to anything: something to send, or the end of the connection."""
+        control = self._control
+        ends = self._creates.ending is not None or self._closing.decided is not None or control.overflowed
+        return bool(control.waiting) or ends or self._readers.behind
 
     @property
     def may_wait(self) -> bool:

@@ -167,6 +167,24 @@ class Readers:
         reader.position = following
         return entry
 
+    def newest_of_all(self) -> list[bytes]:
+        """Read the one new event of each response that has any, if all of them are deltas. Empty: call `read`."""
+        out: list[bytes] = []
+        read: list[Reader] = []
+        for reader in self._rotation:
+            log, following = reader.log, reader.position + 1
+            tip = log.tip
+            if tip < following and reader.position >= log.floor:
+                continue
+            entry = log.newest_delta
+            if entry is None or tip != following or reader.catch_up is not None or reader.epoch != log.epoch:
+                return []
+            out.append(entry)
+            read.append(reader)
+        for reader in read:
+            reader.position += 1
+        return out
+
     def step(self) -> list[bytes] | None:
         """Read a step of the only response, if it is an ordinary one. None: call `read`."""
         reader = self._only

@@ -58,7 +58,7 @@ class Prompt(msgspec.Struct, frozen=True):
     @property
     def num_tokens(self) -> int:
         """The number of tokens, including those of images."""
-        return len(self.given)
+        return len(self.token_ids if self.seen is None else self.seen.token_ids)
 
     @property
     def given(self) -> Sequence[int]:

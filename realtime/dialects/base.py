@@ -45,17 +45,20 @@ class BlockEnd(Piece, frozen=True):
     """The end of the open message or reasoning."""
 
 
-class TextDelta(Piece, frozen=True):
-    """More text of the answer."""
+class Delta(Piece, frozen=True):
+    """Base class of the pieces that are more of what the last piece has begun or added to, or the beginning of it."""
 
     text: str
+
+
+class TextDelta(Delta, frozen=True):
+    """More text of the answer."""
+
     logprobs: list[Any] = []
 
 
-class ReasoningDelta(Piece, frozen=True):
+class ReasoningDelta(Delta, frozen=True):
     """More reasoning before an answer or a call."""
-
-    text: str
 
 
 class CallBegin(Piece, frozen=True):
@@ -72,10 +75,8 @@ class CallBegin(Piece, frozen=True):
     mcp: McpOrigin | None = None
 
 
-class CallDelta(Piece, frozen=True):
+class CallDelta(Delta, frozen=True):
     """More of the open call's arguments, or of its free text."""
-
-    arguments: str
 
 
 class CallEnd(Piece, frozen=True):
@@ -114,11 +115,6 @@ class Parser(Protocol):
     @property
     def trouble(self) -> Exception | None:
         """Return the first problem in reading the output. Nothing is lost by it: text stays text, at worst raw."""
-
-    def only_text(self, chunk: TokenChunk) -> bool:
-        """Return whether a chunk in the middle of a generation is all text of the answer and nothing is held back: its
-        text is what `feed` would return, and it need not be fed. May be False whenever that is not known.
-        """
 
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """Return the pieces that this chunk completes. Ambiguous text is held back."""

@@ -75,10 +75,6 @@ class ForeignParser:
         """See Parser."""
         return self._parser.num_reasoning_tokens(self._token_ids)
 
-    def only_text(self, chunk: TokenChunk) -> bool:
-        """See Parser. It is not known before it is fed."""
-        return False
-
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """See Parser."""
         self._token_ids += chunk.token_ids

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from realtime.context.tools import Tool
 from realtime.wire.json_text import is_object
@@ -25,19 +25,17 @@ class SaidCall:
         """Return whether it has no arguments yet."""
         return not self._arguments
 
-    def begin(self) -> Iterator[Piece]:
+    def begin(self) -> Sequence[Piece]:
         """Begin the call."""
-        if self._said:
-            yield self._begin
+        return (self._begin,) if self._said else ()
 
-    def more(self, arguments: str) -> Iterator[Piece]:
+    def more(self, arguments: str) -> Sequence[Piece]:
         """Add to its arguments, as JSON."""
         if not arguments or not self._said:
-            return
+            return ()
         self._arguments.append(arguments)
-        text = self._input.feed(arguments) if self._input is not None else arguments
-        if text:
-            yield CallDelta(text)
+        text = arguments if self._input is None else self._input.feed(arguments)
+        return (CallDelta(text),) if text else ()
 
     def end(self, *, complete: bool) -> Iterator[Piece]:
         """End the call. Arguments that are not a JSON object are incomplete, whatever was seen. The free text of a

@@ -110,8 +110,9 @@ class Observer:
         metrics.responses.add(1, report.status, report.reason)
         metrics.queue_seconds.observe(times.seconds_in("queued"), report.beginning.service_class)
         metrics.render_seconds.observe(times.seconds_in("rendering"))
-        if times.first_token_at is not None:
-            metrics.first_token_seconds.observe(times.first_token_at - times.began_at, report.beginning.service_class)
+        first_at = times.first_token_at
+        if first_at is not None:
+            metrics.first_token_seconds.observe(first_at - times.began_at, report.beginning.service_class)
         if times.ended_at is None:
             return
         metrics.response_seconds.observe(times.ended_at - times.began_at, report.status)
@@ -143,7 +144,7 @@ class Watch:
 
     def entered(self, state: str) -> None:
         """Note that the response has entered this state."""
-        self.times.enter(state, time.monotonic())
+        self.times.entered.append((state, time.monotonic()))
 
     def stop_asked(self) -> None:
         """Note that a stop was requested. The first one counts."""

@@ -38,7 +38,7 @@ class Stage(NamedTuple):
 class Timeline:
     """The times of one response. `generations`: those whose tokens are its answer, in order."""
 
-    __slots__ = ("_entered", "began_at", "began_unix", "ended_at", "generations", "stop_asked_at")
+    __slots__ = ("began_at", "began_unix", "ended_at", "entered", "generations", "stop_asked_at")
 
     def __init__(self, now: float, unix: float) -> None:
         self.began_at = now
@@ -46,11 +46,7 @@ class Timeline:
         self.ended_at: float | None = None
         self.stop_asked_at: float | None = None  # when somebody wanted it to end
         self.generations: list[GenerationTimes] = []
-        self._entered: list[tuple[str, float]] = []
-
-    def enter(self, state: str, now: float) -> None:
-        """Note that a state was entered, and the previous one left."""
-        self._entered.append((state, now))
+        self.entered: list[tuple[str, float]] = []  # states, and when
 
     def unix(self, at: float) -> float:
         """Return the unix time of a moment."""
@@ -59,18 +55,21 @@ class Timeline:
     @property
     def first_token_at(self) -> float | None:
         """Return when the first of the answer was available to the client."""
-        return next((one.first_at for one in self.generations if one.first_at is not None), None)
+        for one in self.generations:
+            if one.first_at is not None:
+                return one.first_at
+        return None
 
     def stages(self) -> Iterator[Stage]:
         """Yield all states but the last one, in order."""
-        for (name, began_at), (_, ended_at) in zip(self._entered, self._entered[1:], strict=False):
+        for (name, began_at), (_, ended_at) in zip(self.entered, self.entered[1:], strict=False):
             yield Stage(name, began_at, ended_at)
 
-    def seconds_in(self, *states: str) -> float:
-        """Return the time spent in these states, over all visits."""
-        seconds, state, since = 0.0, "", 0.0
-        for entered, at in self._entered:
-            if state in states:
+    def seconds_in(self, state: str) -> float:
+        """Return the time spent in a state, over all visits."""
+        seconds, since = 0.0, None
+        for entered, at in self.entered:
+            if since is not None:
                 seconds += at - since
-            state, since = entered, at
+            since = at if entered == state else None
         return seconds

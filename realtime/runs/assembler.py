@@ -7,7 +7,7 @@ an item waits for a result (a call of an MCP server's tool) is held back until t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import UNSET, UnsetType
 
@@ -18,6 +18,7 @@ from realtime.dialects.base import (
     CallCut,
     CallDelta,
     CallEnd,
+    Delta,
     MessageBegin,
     Piece,
     ReasoningBegin,
@@ -55,14 +56,17 @@ from .open_items import (
     OpenItem,
     OpenMessage,
     OpenReasoning,
+    OpenText,
     ReasoningShown,
 )  # fmt: skip
+
+Events = Iterable[e.Event]
 
 
 class Assembler:
     """The assembler of one response's items. `output` holds the closed items in order, as the client sees them.
 
-    All iterators of events make them as they are iterated, so a caller that appends each one keeps its log in step with
+    `feed` makes the events of a piece when it comes to it, so a caller that appends each one keeps its log in step with
     the assembler even when a later piece raises. `max_mcp_calls`: the most calls of MCP tools that the response may
     make.
     """
@@ -99,97 +103,85 @@ class Assembler:
         return self._open.so_far() if isinstance(self._open, OpenMessage) else None
 
     @property
-    def add_text(self) -> Callable[[str], None] | None:
-        """Return how to add to the text of the open message, whose events are made elsewhere; None: none is open."""
-        return self._open.add_text if isinstance(self._open, OpenMessage) else None
-
-    @property
     def has_call(self) -> bool:
         """Return whether there is a call that the client has to answer, or one that is not complete."""
         return isinstance(self._open, OpenCall) or any(isinstance(item, AnswerableCall) for item in self.output)
 
     # -- what the model says
 
-    def feed(self, pieces: Sequence[Piece]) -> Iterable[e.Event]:
+    def feed(self, pieces: Sequence[Piece]) -> Events:
         """Make the events of more pieces. Arguments, or an end, without an open call raise an error: that is a parser's
         bug.
         """
         if len(pieces) == 1:
-            piece, item = pieces[0], self._open
-            if isinstance(piece, TextDelta) and isinstance(item, OpenMessage):
-                return (item.delta(piece),)  # nearly every token
-        return self._feed(pieces)
+            return self._next(pieces[0])
+        return (event for piece in pieces for event in self._next(piece))
 
-    def _feed(self, pieces: Sequence[Piece]) -> Iterator[e.Event]:
-        for piece in pieces:
-            if isinstance(piece, TextDelta) and isinstance(self._open, OpenMessage):
-                yield self._open.delta(piece)
-            elif isinstance(piece, ReasoningDelta) and isinstance(self._open, OpenReasoning):
-                self._space.clear()
-                yield from self._open.delta(piece)
-            elif isinstance(piece, CallDelta) and isinstance(self._open, OpenCall) and not self._open.at_work:
-                yield from self._open.delta(piece.arguments)
-            else:
-                yield from self._next(piece)
+    def taker(self, piece: Piece) -> OpenText | None:
+        """Return the open item, if a piece adds to it."""
+        item = self._open
+        return item if isinstance(item, OpenText) and type(piece) is item.takes and not item.at_work else None
 
-    def next_generation(self) -> Iterator[e.Event]:
+    def next_generation(self) -> Events:
         """Complete the open item; the model continues with another generation."""
         self._space.clear()
-        yield from self._end("completed")
+        events = self._end("completed")
         self._num_before = len(self.output)
         self._ignored = False
+        return events
 
-    def close(self, status: ItemStatus) -> Iterator[e.Event]:
+    def close(self, status: ItemStatus) -> Events:
         """Close the open item as `completed` or `incomplete`: the response is over. Nothing that was said is lost."""
-        yield from self._close_all(status)
+        events = self._close_all(status)
         if self._space and not self.output:  # white space is all there is: it is the answer
-            yield from self._begin_text()
-            yield from self._end(status)
+            events += [*self._begin_text(), *self._end(status)]
+        return events
 
-    def discard_open(self) -> Iterator[e.Event]:
+    def discard_open(self) -> Events:
         """Close the open item and forget it: no history has it."""
         num_finished = len(self.output)
-        yield from self._close_all("incomplete")
+        events = self._close_all("incomplete")
         del self.output[num_finished:], self.remembered[num_finished:]
+        return events
 
     # -- what the server does
 
-    def begin_compaction(self) -> Iterator[e.Event]:
+    def begin_compaction(self) -> Events:
         """Announce a compaction. No item may be open."""
-        yield from self._begin(OpenCompaction(*self._place("cmp")))
+        return self._begin(OpenCompaction(*self._place("cmp")))
 
-    def end_compaction(self, make: Callable[[Compaction], ExpandedCompaction]) -> Iterator[e.Event]:
+    def end_compaction(self, make: Callable[[Compaction], ExpandedCompaction]) -> Events:
         """Close the compaction; `make` completes its item."""
         assert isinstance(self._open, OpenCompaction)
         self._open.result = make(Compaction(id=self._open.item_id, encrypted_content=""))
-        yield from self._finish("completed")
+        return self._finish("completed")
 
-    def begin_listing(self, label: str) -> Iterator[e.Event]:
+    def begin_listing(self, label: str) -> Events:
         """Announce that an MCP server's tools are being listed. No item may be open."""
-        yield from self._begin(OpenMcpListing(*self._place("mcpl"), label))
+        return self._begin(OpenMcpListing(*self._place("mcpl"), label))
 
-    def end_listing(self, tools: Sequence[McpTool], error: str | None) -> Iterator[e.Event]:
+    def end_listing(self, tools: Sequence[McpTool], error: str | None) -> Events:
         """Close the listing; `error` says why there is none."""
         assert isinstance(self._open, OpenMcpListing)
         self._open.answer(tools, error)
-        yield from self._finish("completed")
+        return self._finish("completed")
 
-    def begin_approved(self, asked: McpApprovalRequest) -> Iterator[e.Event]:
+    def begin_approved(self, asked: McpApprovalRequest) -> Events:
         """Begin a call that the model made earlier and the user has approved. It is `calling` from now on."""
         approved_by = asked.id if isinstance(asked.id, str) else None
-        yield from self._begin(OpenMcpCall(*self._place("mcp"), asked.server_label, asked.name, approved_by))
-        yield from self.feed((*([CallDelta(asked.arguments)] if asked.arguments else ()), CallEnd()))
+        begun = self._begin(OpenMcpCall(*self._place("mcp"), asked.server_label, asked.name, approved_by))
+        return [*begun, *self.feed((*([CallDelta(asked.arguments)] if asked.arguments else ()), CallEnd()))]
 
     @property
     def calling(self) -> OpenMcpCall | None:
         """The MCP call that waits for its result."""
         return self._open if isinstance(self._open, OpenMcpCall) and self._open.at_work else None
 
-    def finish_call(self, result: CallResult) -> Iterator[e.Event]:
+    def finish_call(self, result: CallResult) -> Events:
         """Close `calling` with its result. The output that was held back follows, up to the next call."""
         assert self.calling is not None
         self.calling.result = result
-        yield from self._finish("completed")
+        return self._finish("completed")
 
     @property
     def spent(self) -> bool:
@@ -209,56 +201,60 @@ class Assembler:
 
     # -- parts
 
-    def _next(self, piece: Piece) -> Iterator[e.Event]:
-        """Take a piece that does not belong to the open item. If that waits for a result, hold the piece back."""
-        if _begins_item(piece) and self._open is not None and not self._open.at_work:
-            yield from self._complete()
+    def _next(self, piece: Piece) -> Events:
+        """Take a piece. If the open item waits for a result, hold back what does not belong to it."""
+        item = self._open
+        if item is None:
+            return self._take(piece)
+        if isinstance(piece, Delta) and (taker := self.taker(piece)) is not None:
+            self._space.clear()
+            return taker.delta(piece)
+        ended: Events = ()
+        if not item.at_work and _begins_item(piece):
+            ended = self._complete()
         if self._open is not None and self._open.at_work:
             self._held.append(piece)
-        else:
-            yield from self._take(piece)
+            return ended
+        return [*ended, *self._take(piece)]
 
-    def _take(self, piece: Piece) -> Iterator[e.Event]:
+    def _take(self, piece: Piece) -> Events:
         match piece:
             case TextDelta():
-                yield from self._text(piece)
+                self._space.append(piece)
+                return self._begin_text() if piece.text.strip() else ()
             case ReasoningDelta():
-                yield from self._begin_reasoning()
-                yield from self.feed((piece,))
+                return [*self._begin_reasoning(), *self._next(piece)]
             case CallBegin():
                 self._space.clear()
-                yield from self._begin(self._new_call(piece))
+                return self._begin(self._new_call(piece))
             case CallEnd() if isinstance(self._open, OpenCall):
-                yield from self._complete()
+                return self._complete()
             case CallCut() if isinstance(self._open, OpenCall):
-                yield from self._cut(self._open)
+                return self._cut(self._open)
             case MessageBegin():
-                yield from self._begin_text(piece.phase or UNSET)
+                return self._begin_text(piece.phase or UNSET)
             case ReasoningBegin():
-                yield from self._begin_reasoning()
+                return self._begin_reasoning()
             case BlockEnd():
-                yield from self._complete()
+                return self._complete()
             case Recovered():
                 self._recovered = True
+                return ()
             case _:
                 raise AssertionError(piece)
 
-    def _text(self, piece: TextDelta) -> Iterator[e.Event]:
-        self._space.append(piece)
-        if piece.text.strip():
-            yield from self._begin_text()
-
-    def _begin_text(self, phase: Phase | UnsetType = UNSET) -> Iterator[e.Event]:
+    def _begin_text(self, phase: Phase | UnsetType = UNSET) -> Events:
         """Open a message with the text that was held back: an answer must not depend on how it was chunked."""
         message = OpenMessage(*self._place("msg"), phase)
-        yield from self._begin(message)
+        events = [*self._begin(message)]
         held, self._space = self._space, []
         for piece in held:
-            yield message.delta(piece)
+            events += message.delta(piece)
+        return events
 
-    def _begin_reasoning(self) -> Iterator[e.Event]:
+    def _begin_reasoning(self) -> Events:
         self._space.clear()
-        yield from self._begin(OpenReasoning(*self._place("rs"), self._shown))
+        return self._begin(OpenReasoning(*self._place("rs"), self._shown))
 
     def _new_call(self, piece: CallBegin) -> OpenCall:
         if piece.mcp is None:
@@ -276,39 +272,42 @@ class Assembler:
         """Return the id and the index of the next item."""
         return self._new_id(prefix), len(self.output)
 
-    def _begin(self, item: OpenItem) -> Iterator[e.Event]:
+    def _begin(self, item: OpenItem) -> Events:
         self._open = item
-        yield from item.begin()
+        return item.begin()
 
-    def _complete(self) -> Iterator[e.Event]:
+    def _complete(self) -> Events:
         """Note that the open item is completely written: it ends, unless it waits for a result."""
-        if self._open is not None:
-            yield from self._open.written()
-            if not self._open.at_work:
-                yield from self._end("completed")
+        if self._open is None:
+            return ()
+        written = self._open.written()
+        return written if self._open.at_work else [*written, *self._end("completed")]
 
-    def _cut(self, call: OpenCall) -> Iterator[e.Event]:
+    def _cut(self, call: OpenCall) -> Events:
         """End an incomplete call. One that can't be made at all fails when it is made, so that the model
         learns of it.
         """
-        if isinstance(call, OpenMcpCall) and not is_object(call.arguments):
-            yield from self._complete()
-        else:
-            yield from self._end("incomplete")
+        if isinstance(call, OpenMcpCall) and not is_object(call.text):
+            return self._complete()
+        return self._end("incomplete")
 
-    def _finish(self, status: ItemStatus) -> Iterator[e.Event]:
+    def _finish(self, status: ItemStatus) -> Events:
         """Close the open item. The output that was held back follows it."""
-        yield from self._end(status)
+        ended = self._end(status)
+        if not self._held:
+            return ended
         held, self._held = self._held, []
-        yield from self.feed(held)
+        return [*ended, *self.feed(held)]
 
-    def _close_all(self, status: ItemStatus) -> Iterator[e.Event]:
+    def _close_all(self, status: ItemStatus) -> list[e.Event]:
+        events: list[e.Event] = []
         while self._open is not None:
-            yield from self._finish(status)
+            events += self._finish(status)
+        return events
 
-    def _end(self, status: ItemStatus) -> Iterator[e.Event]:
+    def _end(self, status: ItemStatus) -> Events:
         if self._open is None:
-            return
+            return ()
         done, item = self._open.end(status)
         if item is not None:
             if self._recovered:  # the events hold this same item
@@ -316,7 +315,7 @@ class Assembler:
             self.output.append(item)
             self.remembered.append(self._open.remembered(item))
         self._open = None
-        yield from done
+        return done
 
 
 def _begins_item(piece: Piece) -> bool:

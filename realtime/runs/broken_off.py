@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from realtime.dialects.base import CallBegin, ReasoningDelta, TextDelta
+from realtime.dialects.base import CallBegin, TextDelta
 from realtime.wire import codec
 from realtime.wire.items import (
     Compaction,
@@ -27,13 +27,13 @@ from realtime.wire.response import Response
 
 from .mcp.open_items import OpenMcpCall, OpenMcpListing
 from .open_items import (
-    OpenCall,
     OpenCompaction,
     OpenCustomCall,
     OpenFunctionCall,
     OpenItem,
     OpenMessage,
     OpenReasoning,
+    OpenText,
     ReasoningShown,
 )
 
@@ -116,10 +116,10 @@ def _reopen(entries: Sequence[bytes]) -> OpenItem | None:
         match opened:
             case OpenMessage():
                 opened.delta(TextDelta(text, delta.logprobs))
-            case OpenReasoning():
-                list(opened.delta(ReasoningDelta(text)))
-            case OpenCall():
-                opened.delta(text)
+            case OpenText():
+                opened.add_text(text)
+            case _:
+                pass
     if _ARGUMENTS_DONE in types and opened is not None:
         opened.written()
     return opened

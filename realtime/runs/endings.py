@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import UNSET
@@ -122,7 +122,7 @@ class Ending(msgspec.Struct, frozen=True):
         """Return whether the remembered answer has exactly the generated tokens. After a cut that is not known."""
         return self.cutoff is None and not isinstance(self.outcome, Interrupted)
 
-    def close(self, assembler: Assembler) -> Iterator[events.Event]:
+    def close(self, assembler: Assembler) -> Iterable[events.Event]:
         """Close the open item. An interrupt also drops it."""
         if isinstance(self.outcome, Interrupted):
             return assembler.discard_open()

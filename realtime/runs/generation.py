@@ -62,14 +62,14 @@ class Generation(Generic[T]):
     for the request's stop strings in the parsed output. read: makes of the parser's pieces what is kept; `keep` keeps
     it, together with the chunk; None: it is not from a chunk. Both are called with every chunk. at_safe_point: called
     after a chunk when a successor waits to take over, unless the chunk is the last one. straighten: returns the
-    straight way for more text, if there is one by now.
+    straight way of what adds to the open item, if that has taken the newest piece.
     """
 
     def __init__(
         self, serving: Serving, request: EngineRequest, parser: Parser | None, count: Count, stopping: StopSignal, *,
         read: Callable[[Sequence[Piece]], Iterable[T]], keep: Callable[[Iterable[T], TokenChunk | None], None],
         at_safe_point: Callable[[], None] = lambda: None, stops: StopStrings | None = None,
-        straighten: Callable[[Parser], StraightWay | None] | None = None,
+        straighten: Callable[[Parser, Piece], StraightWay | None] | None = None,
     ) -> None:  # fmt: skip
         self.ended: FinishReason | Failed | EngineDead | None = None  # how, as far as the engine and we go
         self.abort_ms = 0.0  # how long the engine took to let go, if it was asked to
@@ -85,7 +85,8 @@ class Generation(Generic[T]):
         self._read = read
         self._keep = keep
         self._at_safe_point = at_safe_point
-        self._straighten = straighten if stops is None else None  # stop strings are looked for in all text
+        looks_closer = stops is not None or request.sampling.num_logprobs is not None
+        self._straighten = straighten if not looks_closer else None
         self._way: StraightWay | None = None
         self._goes_on = False  # it has been submitted before, and had an answer
         self._given = False  # the engine has it
@@ -120,8 +121,7 @@ class Generation(Generic[T]):
     @property
     def may_be_put_aside(self) -> bool:
         """Return whether the engine has it and nothing has asked for its end."""
-        stopping = self._stopping
-        return self._given and not self._aside and self.ended is None and not stopping.stopped and not stopping.steering
+        return self._given and not self._aside and self.ended is None and not self._stopping.asked
 
     @property
     def num_reading(self) -> int:
@@ -133,17 +133,17 @@ class Generation(Generic[T]):
     def on_chunk(self, chunk: TokenChunk) -> None:
         """See engine.base.Sink."""
         way = self._way
-        if way is not None and self.ended is None:
-            try:
-                if way.take(chunk):
-                    return
-            except Exception:
-                self._fail_to_read()
-                return
-        self._take(chunk)
+        if way is None or chunk.finish is not None or self.ended is not None or self._stopping.asked:
+            self._take(chunk)
+            return
+        try:
+            pieces = way.take(chunk)
+            if pieces:
+                self._read_on(pieces, chunk)
+        except Exception:
+            self._fail_to_read()
 
     def _take(self, chunk: TokenChunk) -> None:
-        self._way = None
         if self._aside:
             return
         if not self._flows:
@@ -154,19 +154,14 @@ class Generation(Generic[T]):
         parser, stopping = self._parser, self._stopping
         try:
             if parser is not None and stopping.stop is None and self.ended is None:
-                straighten = self._straighten
-                if straighten is not None and not (chunk.finish is None and parser.only_text(chunk)):
-                    straighten = None
                 pieces = parser.feed(chunk)
                 if self._stops is not None:
                     pieces = self._stops.feed(pieces)
-                self._keep(self._read(pieces), chunk)
+                self._read_on(pieces, chunk)
                 if self._stops is not None and self._is_said:
                     self._end(FinishReason.STOP)
                 elif stopping.steering and chunk.finish is None:
                     self._at_safe_point()
-                elif straighten is not None:
-                    self._way = straighten(parser)
         except Diverged:
             raise
         except Exception:
@@ -174,6 +169,13 @@ class Generation(Generic[T]):
             return
         if chunk.finish is not None:
             self._end(chunk.finish)
+
+    def _read_on(self, pieces: Sequence[Piece], chunk: TokenChunk) -> None:
+        """Keep what the chunk's pieces become. If the next chunk may only add to that, it goes the straight way."""
+        self._way = None
+        self._keep(self._read(pieces), chunk)
+        if self._straighten is not None and self._parser is not None and pieces:
+            self._way = self._straighten(self._parser, pieces[-1])
 
     def _fail_to_read(self) -> None:
         """End after a bug of ours: this response fails, the others go on."""

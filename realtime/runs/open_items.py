@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from realtime.context.client_tools import CLIENT_TOOLS, read_call
 from realtime.context.turns import ExpandedCompaction
-from realtime.dialects.base import CallBegin, ReasoningDelta, TextDelta
+from realtime.dialects.base import CallBegin, CallDelta, Delta, ReasoningDelta, TextDelta
 from realtime.wire import events as e
 from realtime.wire.items import (
     ClientCall,
@@ -36,8 +36,8 @@ Ended = tuple[Iterable[e.Event], OutputItem | None]
 
 
 class OpenItem:
-    """Base class of open items. Its methods are called in this order: `begin`; `delta` if the model writes the item,
-    with arguments of its kind; `written`; `end`. `end` is legal at any time after `begin`.
+    """Base class of open items. Its methods are called in this order: `begin`; `delta` if the model writes the item;
+    `written`; `end`. `end` is legal at any time after `begin`.
     """
 
     at_work = False  # it waits for a result; what the model says meanwhile comes after it
@@ -68,15 +68,44 @@ class OpenItem:
         return None
 
 
-class OpenMessage(OpenItem):
+class OpenText(OpenItem):
+    """Base class of the items whose text the model writes.
+
+    takes: the kind of pieces that add to it. streams: each of them makes one event, always the same one but for its
+    text; else all of it comes at the end. add_text: keeps a text whose event is made elsewhere, or is none.
+    """
+
+    takes: type[Delta]
+    streams = True
+
+    def __init__(self, item_id: str, index: int) -> None:
+        super().__init__(item_id, index)
+        self._texts: list[str] = []
+        self.add_text = self._texts.append
+
+    @property
+    def text(self) -> str:
+        """The text as far as it is written."""
+        return "".join(self._texts)
+
+    def delta(self, piece: Delta) -> Iterable[e.Event]:
+        """Add a piece that it `takes`."""
+        self.add_text(piece.text)
+        return (self._delta(piece.text),) if self.streams else ()
+
+    def _delta(self, text: str) -> e.Event:
+        raise NotImplementedError
+
+
+class OpenMessage(OpenText):
     """A message with one part, a text."""
+
+    takes = TextDelta
 
     def __init__(self, item_id: str, index: int, phase: Phase | UnsetType = UNSET) -> None:
         super().__init__(item_id, index)
         self._phase = phase
-        self._texts: list[str] = []
         self._logprobs: list[Any] = []
-        self.add_text = self._texts.append
 
     def begin(self) -> Iterable[e.Event]:
         """See OpenItem."""
@@ -86,21 +115,16 @@ class OpenMessage(OpenItem):
             e.ContentPartAdded(**self._at, content_index=0, part=OutputText(text="")),
         ]
 
-    def delta(self, piece: TextDelta) -> e.Event:
-        """Add text."""
-        self._texts.append(piece.text)
+    def delta(self, piece: Delta) -> Iterable[e.Event]:
+        """See OpenText."""
+        assert isinstance(piece, TextDelta)
+        self.add_text(piece.text)
         self._logprobs += piece.logprobs
-        return e.OutputTextDelta(
-            item_id=self.item_id,
-            output_index=self.index,
-            content_index=0,
-            delta=piece.text,
-            logprobs=piece.logprobs,
-        )
+        return (e.OutputTextDelta(**self._at, content_index=0, delta=piece.text, logprobs=piece.logprobs),)
 
     def end(self, status: ItemStatus) -> Ended:
         """See OpenItem."""
-        part = OutputText(text="".join(self._texts), logprobs=self._logprobs)
+        part = OutputText(text=self.text, logprobs=self._logprobs)
         item = self._item(part, status)
         return [
             e.OutputTextDone(**self._at, content_index=0, text=part.text, logprobs=self._logprobs),
@@ -110,7 +134,7 @@ class OpenMessage(OpenItem):
 
     def so_far(self) -> Message:
         """See OpenItem."""
-        part = OutputText(text="".join(self._texts), logprobs=[*self._logprobs])
+        part = OutputText(text=self.text, logprobs=[*self._logprobs])
         return self._item(part, "in_progress")
 
     def _item(self, part: OutputText, status: ItemStatus) -> Message:
@@ -128,13 +152,15 @@ class ReasoningShown(msgspec.Struct, frozen=True):
     encrypt: Callable[[str], str] | None = None
 
 
-class OpenReasoning(OpenItem):
+class OpenReasoning(OpenText):
     """Reasoning. The client sees the form that it chose; the history keeps all of it."""
+
+    takes = ReasoningDelta
 
     def __init__(self, item_id: str, index: int, shown: ReasoningShown) -> None:
         super().__init__(item_id, index)
         self._shown = shown
-        self._texts: list[str] = []
+        self.streams = shown.raw or shown.summary
 
     def begin(self) -> Iterable[e.Event]:
         """See OpenItem."""
@@ -145,17 +171,14 @@ class OpenReasoning(OpenItem):
             begun.append(e.ReasoningSummaryPartAdded(**self._at, summary_index=0, part=SummaryText(text="")))
         return begun
 
-    def delta(self, piece: ReasoningDelta) -> Iterator[e.Event]:
-        """Add reasoning."""
-        self._texts.append(piece.text)
+    def _delta(self, text: str) -> e.Event:
         if self._shown.raw:
-            yield e.ReasoningTextDelta(**self._at, content_index=0, delta=piece.text)
-        elif self._shown.summary:
-            yield e.ReasoningSummaryTextDelta(**self._at, summary_index=0, delta=piece.text)
+            return e.ReasoningTextDelta(**self._at, content_index=0, delta=text)
+        return e.ReasoningSummaryTextDelta(**self._at, summary_index=0, delta=text)
 
     def end(self, status: ItemStatus) -> Ended:
         """See OpenItem."""
-        text = "".join(self._texts)
+        text = self.text
         closed: list[e.Event] = []
         if self._shown.raw:
             closed.append(e.ReasoningTextDone(**self._at, content_index=0, text=text))
@@ -170,11 +193,11 @@ class OpenReasoning(OpenItem):
 
     def remembered(self, item: OutputItem) -> OutputItem:
         """See OpenItem."""
-        return Reasoning(id=item.id, status=item.status, content=[ReasoningText(text="".join(self._texts))])
+        return Reasoning(id=item.id, status=item.status, content=[ReasoningText(text=self.text)])
 
     def so_far(self) -> OutputItem:
         """See OpenItem."""
-        return self._item("in_progress", "".join(self._texts))
+        return self._item("in_progress", self.text)
 
     def _item(self, status: ItemStatus, text: str | None = None) -> Reasoning:
         """Return the item as it is shown. `text`: None while it has no part yet."""
@@ -186,22 +209,10 @@ class OpenReasoning(OpenItem):
         return item
 
 
-class OpenCall(OpenItem):
-    """Base class of calls, whoever runs the tool."""
+class OpenCall(OpenText):
+    """Base class of calls, whoever runs the tool. The text: the arguments, or the free text."""
 
-    def __init__(self, item_id: str, index: int) -> None:
-        super().__init__(item_id, index)
-        self._texts: list[str] = []
-
-    @property
-    def arguments(self) -> str:
-        """Return the arguments, or the free text, as far as they are written."""
-        return "".join(self._texts)
-
-    def delta(self, arguments: str) -> Iterable[e.Event]:
-        """Add to the arguments."""
-        self._texts.append(arguments)
-        return ()
+    takes = CallDelta
 
 
 class OpenFunctionCall(OpenCall):
@@ -221,20 +232,15 @@ class OpenFunctionCall(OpenCall):
         """See OpenItem."""
         return [e.OutputItemAdded(output_index=self.index, item=self._item("", "in_progress"))]
 
-    def delta(self, arguments: str) -> Iterable[e.Event]:
-        """See OpenCall."""
-        self._texts.append(arguments)
-        return (self._delta(arguments),)
-
     def end(self, status: ItemStatus) -> Ended:
         """See OpenItem."""
-        text = self.arguments
+        text = self.text
         item = self._item(text, status)
         return [self._done(text), e.OutputItemDone(output_index=self.index, item=item)], item
 
     def so_far(self) -> OutputItem | None:
         """See OpenItem."""
-        return self._item(self.arguments, "in_progress")
+        return self._item(self.text, "in_progress")
 
     def _item(self, text: str, status: ItemStatus) -> OutputItem:
         return FunctionCall(**self._members, status=status, arguments=text)
@@ -266,6 +272,8 @@ class OpenClientCall(OpenFunctionCall):
     that tool's item, so all events come then. A call that does not fit, or was cut off, becomes a function's.
     """
 
+    streams = False
+
     def __init__(self, item_id: str, index: int, call_id: str, begin: CallBegin) -> None:
         super().__init__(item_id, index, call_id, begin)
         assert begin.kind is not None
@@ -275,14 +283,9 @@ class OpenClientCall(OpenFunctionCall):
         """See OpenItem."""
         return ()
 
-    def delta(self, arguments: str) -> Iterable[e.Event]:
-        """See OpenCall."""
-        self._texts.append(arguments)
-        return ()
-
     def end(self, status: ItemStatus) -> Ended:
         """See OpenItem."""
-        text = self.arguments
+        text = self.text
         own_id = self.item_id.replace(self.prefix, CLIENT_TOOLS[self._kind].prefix, 1)
         item = read_call(self._kind, text, item_id=own_id, call_id=self._members["call_id"])
         if item is None or status != "completed":

@@ -47,6 +47,8 @@ def cost(request: ResponseCreate, tools: ToolSet, items: list[InputItem], enough
 def item_cost(item: InputItem) -> int:
     """Return the cost of one item."""
     match item:
+        case Message(content=str() as text):
+            return _ITEM + len(text)
         case (
             Message(content=list() as parts)
             | FunctionCallOutput(output=list() as parts)

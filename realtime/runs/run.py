@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from realtime.context.turns import Turn
-from realtime.dialects.base import Parser, PromptTooLong, RenderError
+from realtime.dialects.base import Parser, Piece, PromptTooLong, RenderError
 from realtime.engine.base import EngineError, TokenChunk
 from realtime.store.base import ResponseStore
 from realtime.store.committed_log import CommittedLog
@@ -75,7 +75,7 @@ class Run:
         self.response_id = log.response_id
         self.committed = committed
         self.log: Log = log if committed is None else committed  # as its readers see it
-        self._journal: ResponseStore | None = journal  # None: it has failed
+        self._journal = journal if journal.has_journals else None  # None: also one that has failed
         self.response = msgspec.structs.replace(job.response)
         self.turn: Turn | None = None
         self.begun_at = 0
@@ -167,8 +167,8 @@ class Run:
         background = self.job.request.background  # its clients expect to see it wait first, even if it need not
         if background:
             self.response.status = "queued"
-        assert self._journal is not None
-        self._journal.open(self._head())
+        if self._journal is not None:
+            self._journal.open(self._head())
         self._announce(self.whole_log.epoch, queued=background or not admitted, place=place, rate_limits=rate_limits)
         self._life.enter(State.ADMITTED if admitted else State.QUEUED)
         return asyncio.create_task(self._live(), name=self.response_id)
@@ -224,7 +224,7 @@ class Run:
                 self.watch.stop_asked()
                 self.stopping.ask(Interrupted())
             case "steer":
-                self.stopping.steering = True
+                self.stopping.steer()
                 self.stages.answering.end_if_safe()
             case _:
                 assert_never(how)
@@ -295,7 +295,8 @@ class Run:
             for event in new:
                 entries.append(log.append(event))
         finally:
-            self._record(first, entries, chunk)
+            if self._journal is not None or self.committed is not None:
+                self._record(first, entries, chunk)
 
     def _record(self, first: int, entries: Sequence[bytes], chunk: TokenChunk | None) -> None:
         """Write to the journal. If that fails, so does the response; its terminal event is not written there, but comes
@@ -320,12 +321,12 @@ class Run:
         """Write no more to the journal: it has failed."""
         self._journal = None
 
-    def _straight_way(self, parser: Parser) -> StraightWay | None:
-        """Return the way of the chunks that only add to the open message, when the last event was its text."""
-        log, journal, add_text = self.whole_log, self._journal, self.stages.assembler.add_text
-        if journal is None or add_text is None or log.newest_delta is None:
+    def _straight_way(self, parser: Parser, newest: Piece) -> StraightWay | None:
+        """Return the way of the chunks that only add to the open item, if that has just taken the newest piece."""
+        item = self.stages.assembler.taker(newest)
+        if item is None:
             return None
-        return StraightWay(self, parser, self.stopping, log, journal, self._usage, add_text, self.audience.watchers)
+        return StraightWay(self, parser, item, self.whole_log, self._journal, self._usage, self.audience.watchers)
 
     def _note(self, note: Note) -> None:
         """Write to the journal what is needed to continue."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
-from realtime.dialects.base import Parser
+from realtime.dialects.base import Parser, Piece
 from realtime.engine.base import TokenChunk
 from realtime.observability.observer import Watch
 from realtime.store.event_log import EventLog
@@ -44,7 +44,7 @@ class Shared(NamedTuple):
     log: EventLog
     note: Callable[[Note], None]
     past: Past | None
-    straighten: Callable[[Parser], StraightWay | None] | None
+    straighten: Callable[[Parser, Piece], StraightWay | None] | None
 
 
 def refuse(new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:

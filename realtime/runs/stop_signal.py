@@ -11,12 +11,12 @@ from .endings import Ended, Failed, Steered, Stop
 
 class StopSignal:
     """One response's signal. `stop`: the request; None while the response may run on. `steering`: a successor waits for
-    a safe point to take over at.
+    a safe point to take over at. `asked`: either of the two.
     """
 
     def __init__(self) -> None:
         self.stop: Stop | Failed | None = None
-        self.steering = False
+        self.steering = self.asked = False
         self._woken = False  # something that the task waits for has happened
         self._waiter: asyncio.Future[None] | None = None  # that the task awaits
         self._task: asyncio.Task[object] | None = None  # to be interrupted
@@ -29,12 +29,17 @@ class StopSignal:
 
     def ask(self, stop: Stop | Failed) -> None:
         """Request the end. The first request wins, but a cancel or interrupt overrides a steer."""
+        self.asked = True
         if self.stop is None or isinstance(self.stop, Steered):
             self.stop = stop
             self.wake()
         if self._task is not None and not self._interrupted:  # once: what it does then must not be interrupted as well
             self._interrupted = True
             self._task.cancel()
+
+    def steer(self) -> None:
+        """Have a successor wait for a safe point."""
+        self.steering = self.asked = True
 
     def check(self) -> None:
         """Raise Ended if the response is to end."""

@@ -114,7 +114,8 @@ class WebSocketShell:
         """Carry out everything that may follow from an input of the connection."""
         self._obey()
         self._arm()
-        self._wake_now()
+        if self._connection.due:
+            self._wake_now()
 
     # -- time
 
@@ -143,10 +144,14 @@ class WebSocketShell:
     def _flush_growth(self) -> None:
         """Write when only logs have grown: nearly every time by one delta."""
         sink = self._sink
-        if sink.can_write and (entry := self._newest()) is not None:
-            sink.write_one(entry)
-        else:
-            self._flush()
+        if sink.can_write:
+            if (entry := self._newest()) is not None:
+                sink.write_one(entry)
+                return
+            if entries := self._connection.newest_of_all():
+                sink.write_text(entries)
+                return
+        self._flush()
 
     def _flush(self) -> None:
         if not self._sink.can_write:

@@ -271,7 +271,8 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             return
         out: list[bytes] = []
         for payload in payloads:
-            out += _header(len(payload)), payload
+            length = len(payload)
+            out += HEADERS[length] if length < _NUM_HEADERS else _header(length), payload
         self.transport.write(b"".join(out))
 
     def close_after_write(self, code: int, reason: str) -> None:

@@ -119,12 +119,9 @@ class Scheduler:
         if wait > 0 and not accepted:
             raise RateLimited(max(1.0, math.ceil(wait)))
         self._groups.join(ticket)
-        self._waiting.add(ticket)
         # In a group the ones before it come first. Who else waits waits for its group, its share, or for room.
-        runs = not num_before and self._turns.next(self._running.occupancy(now), now) is ticket
-        if runs:
-            self._admit(ticket, now)
-        elif not accepted:
+        runs = self._enter(ticket, now, may_run=not num_before)
+        if not runs and not accepted:
             try:
                 self._check_queue(ticket.tenant)
             except Full:
@@ -139,7 +136,7 @@ class Scheduler:
         """Note that a response is over, or gave up waiting. Return the ids that may run now. `used`: by it, in all."""
         self._now = now
         self._waiting.remove(response_id)
-        if self._waiting:  # else nothing is decided, and the next decision charges what was used until then
+        if self._waiting.tickets:  # else nothing is decided, and the next decision charges what was used until then
             self._running.settle(now)
         over, seconds = self._running.remove(response_id), 0.0
         if over is not None:
@@ -148,7 +145,7 @@ class Scheduler:
             seconds = over.ran
         if over is not None:
             self._accounts.pay(over, used or over.used or UNUSED, now)
-            self._accounts.close(over, seconds, self._limits.capacity.kv_tokens)
+            self._accounts.close(over, seconds, self._limits.capacity().kv_tokens)
         self._groups.leave(response_id)
         return self._fill(now)
 
@@ -165,13 +162,13 @@ class Scheduler:
         one = self._running.remove(response_id)
         assert one is not None, "it was named because it runs, and has not been finished"
         kept = self._aside.add(one, now)
-        self._accounts.leave_cached(one, (response_id, *one.ticket.leaves), self._limits.capacity.kv_tokens)
+        self._accounts.leave_cached(one, (response_id, *one.ticket.leaves), self._limits.capacity().kv_tokens)
         self._waiting.add(kept, one.number)
         return self._fill(now)
 
     def next_deadline(self, now: float) -> float | None:
         """Return when `handle_deadline` is due; None: not before something happens."""
-        if not self._waiting:
+        if not self._waiting.tickets:
             return None
         expiry = self._waiting.next_expiry()
         return now + LOOK_SECONDS if expiry is None else min(now + LOOK_SECONDS, expiry)
@@ -231,20 +228,37 @@ class Scheduler:
 
     def _fill(self, now: float) -> list[str]:
         admitted: list[str] = []
-        if not self._waiting:  # nothing is to be decided, so what runs needs no look
+        if not self._waiting.tickets:  # nothing is to be decided, so what runs needs no look
             return admitted
         while (chosen := self._turns.next(self._running.occupancy(now), now)) is not None:
             self._admit(chosen, now)
             admitted.append(chosen.response_id)
         return admitted
 
+    def _enter(self, ticket: Ticket, now: float, *, may_run: bool) -> bool:
+        """Let a newcomer run, if it may and it is its turn at once. Return whether it runs; else it waits."""
+        occupancy = self._running.occupancy(now)
+        if may_run and not self._waiting.tickets and self._turns.may_begin(ticket, occupancy, now):
+            self._begin(ticket, self._waiting.pass_by(ticket), now)
+            return True
+        self._waiting.add(ticket)
+        if not may_run or self._turns.next(occupancy, now) is not ticket:
+            return False
+        self._admit(ticket, now)
+        return True
+
     def _admit(self, ticket: Ticket, now: float) -> None:
         number = self._waiting.take(ticket, self._groups.busy)
         one = self._aside.take(ticket.response_id, now)
         if one is None:
-            one = Holding(ticket, now, number=number)
-            self._accounts.open(one, now)
-            self._groups.run(ticket)
+            self._begin(ticket, number, now)
+        else:
+            self._running.add(one, now)
+
+    def _begin(self, ticket: Ticket, number: int, now: float) -> None:
+        one = Holding(ticket, now, number=number)
+        self._accounts.open(one, now)
+        self._groups.run(ticket)
         self._running.add(one, now)
 
     def _settle(self, now: float) -> None:

@@ -182,27 +182,9 @@ class EventLog:
         """Stamp, encode, check and keep one event, and return it as bytes. Raises GrammarError, and then the log has
         not changed.
         """
-        number = self.tip
-        if type(event) not in _DELTAS or self._unseen is not None:
-            entry = self._stamp(event, number + self.num_unseen)  # before the grammar moves on: it may fail as well
-            self._grammar.accept(event)
-            self._keep(entry, event)
-            return entry
-        event.sequence_number, event.response_id = number, self.response_id  # as `_stamp` does, without a call
-        if self.stream_id is not None:
-            event.stream_id = self.stream_id
-        encode_into(event, _buffer)
-        entry = bytes(_buffer)
-        if not entry.isascii():
-            entry = escape_line_ends(entry)
+        entry = self._stamp(event, self.tip + self.num_unseen)  # before the grammar moves on: it may fail as well
         self._grammar.accept(event)
-        self._delta, self._form = event, None
-        self._entries.append(entry)
-        self.newest_delta = entry
-        self.tip = number + 1
-        self._num_bytes = num_bytes = self._num_bytes + len(entry)
-        if num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
-            self._trim()
+        self._keep(entry, event)
         return entry
 
     def extend(self, text: str) -> bytes:
@@ -286,21 +268,24 @@ class EventLog:
         return entry if entry.isascii() else escape_line_ends(entry)  # most are, and that is the fastest test
 
     def _keep(self, entry: bytes, event: Event) -> None:
-        self._delta = self._form = self.newest_delta = None
         kept: Entry = entry
         size = len(entry)
-        if size >= _LONG:
-            kept = self._shared.share(entry, getattr(event, "response", None))
-            size = own_bytes(kept)
-        if type(event) not in _DELTAS:  # nearly every event is one
+        is_delta = type(event) in _DELTAS
+        if not is_delta:
             self.ended = event.done
+            if size >= _LONG:
+                kept = self._shared.share(entry, getattr(event, "response", None))
+                size = own_bytes(kept)
+        self._delta = self._form = self.newest_delta = None
         if self._unseen is not None:
             self._unseen.append(kept)
             self.num_unseen += 1
         else:
             self._entries.append(kept)
             self.tip += 1
-            if type(event) not in _DELTAS:
+            if is_delta:
+                self._delta, self.newest_delta = event, entry
+            else:
                 self.sealed = event.done
                 self.milestone = event.sequence_number
         self._num_bytes += size

@@ -155,7 +155,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 def _num_item_bytes(items: Sequence[InputItem]) -> int:
     """Return the approximate size of items, without images, which their turn counts."""
     images = sum(len(part.image_url or "") for _, part in image_parts(items))
-    return sum(_ITEM_BYTES + len(msgspec.json.encode(item)) for item in items) - images
+    return _ITEM_BYTES * len(items) + len(msgspec.json.encode(items)) - images
 
 
 def item_ids(record: Record) -> Iterator[tuple[int, str]]:

@@ -239,7 +239,10 @@ class Grammar:
             return
         if event.item_id != self._item_id or event.output_index != self._output_index:
             raise GrammarError(f"{type(event).__name__} names item {event.item_id!r}, open is {self._item_id!r}")
-        state = self._item_moves.get(_key(event))
+        kind: _Key = type(event)
+        if kind in _PART_EVENTS:
+            kind = type(event), type(event.part)  # type: ignore[attr-defined]
+        state = self._item_moves.get(kind)
         if state is None:
             raise self._illegal(event)
         if state is not self._item_state:
@@ -256,9 +259,3 @@ class Grammar:
     def _illegal(self, event: e.Event) -> GrammarError:
         where = f"a {self._item_kind.__name__} in state {self._item_state.value!r}"
         return GrammarError(f"{type(event).__name__} is not legal in {where}")
-
-
-def _key(event: e.InItem) -> _Key:
-    """Return the key of an event in `_ITEM`."""
-    kind = type(event)
-    return (kind, type(event.part)) if kind in _PART_EVENTS else kind  # type: ignore[attr-defined]

@@ -83,6 +83,33 @@ def test_the_newest_event_is_taken_if_it_is_the_one_that_is_missing_and_a_delta(
     assert desk.connection.newest() is None, "an end leads to more than a write"
 
 
+def test_the_newest_event_of_each_response_is_taken_if_all_are_deltas_and_nothing_else_is_new() -> None:
+    desk = Desk()
+    first, second, third = (desk.start(lane).say("a") for lane in "abc")
+    take = desk.connection.newest_of_all
+    assert take() == [], "there are others before them"
+    desk.pull()
+    assert take() == [], "nothing is new"
+    first.say("b")
+    third.say("b")
+    assert take() == [first.written[-1], third.written[-1]]
+    assert take() == []
+    first.say("c")
+    second.say("c", "d")
+    assert take() == [], "two of one are new"
+    assert [json.loads(entry)["delta"] for entry in desk.connection.frames(PULL)] == ["c", "c", "d"], "none is lost"
+    first.say("d")
+    second.finish()
+    assert take() == [], "an end leads to more than a write"
+    desk.pull()
+    first.say("e")
+    third.log.fail(WireError(ErrorCode.SERVER_ERROR, "gone"))
+    assert take() == [], "there is a failure to tell"
+    desk.pull()
+    first.say("e")
+    assert take() == [first.written[-1]]
+
+
 def test_a_log_of_another_epoch_or_that_has_failed_is_not_stepped_through() -> None:
     log = CopiedLog("resp_0", State("e", 0), max_bytes=1 << 20, max_entries=9)
     answer = Answer().say("a", "b")
@@ -92,8 +119,10 @@ def test_a_log_of_another_epoch_or_that_has_failed_is_not_stepped_through() -> N
     readers.add(Reader(source, log.tip - 1, None, None))
     log.go_on(State("another", log.tip))
     assert readers.newest() is None, "the client does not know the epoch"
+    assert readers.newest_of_all() == []
     log.fail(WireError(ErrorCode.SERVER_ERROR, "gone"))
     assert readers.newest() is None
+    assert readers.newest_of_all() == []
 
 
 def test_a_step_is_of_one_running_response_beside_which_nothing_is_to_be_said() -> None:
@@ -229,3 +258,21 @@ def test_more_of_the_same_may_wait_and_nothing_else() -> None:
     assert connection.may_wait
     desk << {"type": "nonsense"}
     assert not connection.may_wait, "what the client does is answered at once"
+
+
+def test_nothing_is_due_until_there_is_something_to_send_or_the_connection_ends() -> None:
+    desk = Desk()
+    assert not desk.connection.due
+    answer = desk.start("a")
+    assert desk.connection.due
+    desk.pull()
+    assert not desk.connection.due
+    answer.say("x")
+    assert desk.connection.due
+    desk.pull()
+    desk << {"type": "no such event"}
+    assert desk.connection.due
+    desk.pull()
+    assert not desk.connection.due
+    desk.connection.drain(1.0)
+    assert desk.connection.due

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -213,7 +213,7 @@ def test_e11_a_failure_is_one_failed_event_and_the_end(text: str, error: EngineE
 def test_e11_a_bug_of_ours_is_one_failed_event_too(monkeypatch: pytest.MonkeyPatch) -> None:
     take = Assembler._next
 
-    def fail(self: Assembler, piece: Piece) -> Iterator[e.Event]:
+    def fail(self: Assembler, piece: Piece) -> Iterable[e.Event]:
         if isinstance(piece, TextDelta):
             raise RuntimeError("bug")
         return take(self, piece)

@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.support import cost
+from tests.support.counting import counting
 
 ALLOWED = 0.03
 PER_STEP = {"calls": 20, "bytecodes": 600}  # of an engine step, however many tokens it has
 
 
-@pytest.mark.parametrize("name", ["token", "create", "answer", "cancel"])
+@pytest.mark.parametrize("name", cost.COSTS)
 async def test_they_cost_what_was_recorded(name: str) -> None:
     recorded = cost.recorded().get(cost.PYTHON)
     if recorded is None:
@@ -61,7 +62,7 @@ async def test_the_count_is_the_same_every_time() -> None:
 
 
 def test_only_our_own_code_is_counted() -> None:
-    with cost.counting() as count:
+    with counting() as count:
         sorted(range(100), key=lambda number: -number)
         cost.recorded()
     assert (count.calls, count.bytecodes) == (0, 0)

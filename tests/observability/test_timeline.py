@@ -14,8 +14,8 @@ def test_stages_follow_each_other() -> None:
         ("generating", 13.0),
         ("rendering", 15.0),
     ):
-        times.enter(state, at)
-    times.enter("over", 15.25)
+        times.entered.append((state, at))
+    times.entered.append(("over", 15.25))
     assert next(times.stages()) == Stage("queued", 10.0, 12.0)
     assert times.seconds_in("queued") == 2.0
     assert times.seconds_in("rendering") == 0.75

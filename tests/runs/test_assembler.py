@@ -229,7 +229,7 @@ def test_a_tool_with_an_item_of_its_own(
         assert [(event.command_index, event.command) for event in told] == list(enumerate(item.action.commands))
         assert [event.delta for event in events if isinstance(event, e.ShellCallCommandDelta)] == item.action.commands
     if isinstance(item, FunctionCall):
-        assert (item.name, item.arguments) == ("shell", "".join(p.arguments for p in pieces if isinstance(p, D)))
+        assert (item.name, item.arguments) == ("shell", "".join(p.text for p in pieces if isinstance(p, D)))
 
 
 def test_a_call_that_the_next_thing_ends_comes_before_it() -> None:

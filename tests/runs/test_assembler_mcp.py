@@ -139,7 +139,7 @@ def test_white_space_does_not_end_a_call_and_text_does() -> None:
     assert played.assembler.calling is None
     played.take(played.assembler.feed([TextDelta("x")]))
     assert played.assembler.calling is not None
-    assert played.assembler.calling.arguments == "{}"
+    assert played.assembler.calling.text == "{}"
     played.take(played.assembler.finish_call(DONE))
     assert played.end() == [("mcp_call", "completed"), ("message", "incomplete")]
 

@@ -277,7 +277,7 @@ async def test_safe_points_are_after_each_chunk_but_the_last_while_a_successor_w
 
 async def test_a_successor_takes_over_at_a_safe_point() -> None:
     stage = await Stage.of(say(*"abc"))
-    stage.stopping.steering = True
+    stage.stopping.steer()
     stage.generation._at_safe_point = lambda: stage.stopping.ask(Steered())
     with pytest.raises(Ended) as ended:
         await stage.run(lambda: stage.engine.step(2))

@@ -9,7 +9,7 @@ import pytest
 from msgspec import UNSET
 
 from realtime.context.turns import ExpandedCompaction
-from realtime.dialects.base import CallBegin, ReasoningDelta, TextDelta
+from realtime.dialects.base import CallBegin, CallDelta, ReasoningDelta, TextDelta
 from realtime.runs.mcp.open_items import CallResult, IgnoredMcpCall, OpenMcpApproval, OpenMcpCall, OpenMcpListing
 from realtime.runs.open_items import (
     OpenClientCall,
@@ -44,22 +44,22 @@ from realtime.wire.items import (
 from tests.support.responses import make_response
 
 SHELL = CallBegin("shell", kind="shell")
-COMMANDS = '{"commands": ["ls"]}'
+COMMANDS = CallDelta('{"commands": ["ls"]}')
 
 OPEN: dict[str, tuple[Callable[[], Any], Any]] = {
     "message": (lambda: OpenMessage("i", 0), TextDelta("ab")),
     "reasoning": (lambda: OpenReasoning("i", 0, ReasoningShown()), ReasoningDelta("ab")),
     "reasoning, raw": (lambda: OpenReasoning("i", 0, ReasoningShown(raw=True)), ReasoningDelta("ab")),
     "reasoning, summary": (lambda: OpenReasoning("i", 0, ReasoningShown(summary=True)), ReasoningDelta("ab")),
-    "function": (lambda: OpenFunctionCall("i", 0, "c", CallBegin("f")), "{}"),
-    "custom": (lambda: OpenCustomCall("i", 0, "c", CallBegin("f")), "text"),
+    "function": (lambda: OpenFunctionCall("i", 0, "c", CallBegin("f")), CallDelta("{}")),
+    "custom": (lambda: OpenCustomCall("i", 0, "c", CallBegin("f")), CallDelta("text")),
     "shell": (lambda: OpenClientCall("i", 0, "c", SHELL), COMMANDS),
-    "shell that does not fit": (lambda: OpenClientCall("i", 0, "c", SHELL), "{}"),
+    "shell that does not fit": (lambda: OpenClientCall("i", 0, "c", SHELL), CallDelta("{}")),
     "compaction": (lambda: OpenCompaction("i", 0), None),
     "listing": (lambda: OpenMcpListing("i", 0, "s"), None),
-    "mcp call": (lambda: OpenMcpCall("i", 0, "s", "t"), "{}"),
-    "approval": (lambda: OpenMcpApproval("i", 0, "s", "t"), "{}"),
-    "ignored": (lambda: IgnoredMcpCall("i", 0, "s", "t"), "{}"),
+    "mcp call": (lambda: OpenMcpCall("i", 0, "s", "t"), CallDelta("{}")),
+    "approval": (lambda: OpenMcpApproval("i", 0, "s", "t"), CallDelta("{}")),
+    "ignored": (lambda: IgnoredMcpCall("i", 0, "s", "t"), CallDelta("{}")),
 }
 
 
@@ -144,7 +144,7 @@ def test_half_a_call_can_not_be_allowed_and_half_a_command_is_not_run() -> None:
     assert finished("approval", "incomplete")[1] is None
     assert isinstance(finished("shell")[1], ShellCall)
     _, cut = finished("shell", "incomplete")
-    assert cut == FunctionCall(id="i", status="incomplete", call_id="c", name="shell", arguments=COMMANDS)
+    assert cut == FunctionCall(id="i", status="incomplete", call_id="c", name="shell", arguments=COMMANDS.text)
 
 
 @pytest.mark.parametrize("name", ["reasoning", "reasoning, raw", "reasoning, summary"])
@@ -205,7 +205,7 @@ RESULTS: list[tuple[CallResult, str, type[e.Event]]] = [
 def test_an_mcp_call_has_the_result_that_it_waited_for(result: CallResult, status: str, over: type[e.Event]) -> None:
     item, checked = OpenMcpCall("i", 0, "s", "t", approved_by="mcpr_1"), Checked()
     checked.take(item.begin())
-    checked.take(item.delta("{}"))
+    checked.take(item.delta(CallDelta("{}")))
     assert not item.at_work
     checked.take(item.written())
     assert item.at_work

@@ -1,13 +1,14 @@
-"""The straight way of text: it is taken, and nothing tells that it was."""
+"""The straight way of what is added to an item: it is taken, and nothing tells that it was."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
 
+from realtime.dialects.base import Piece
 from realtime.engine.base import TokenChunk
 from realtime.engine.scripted import RandomScript, Script, Token, say
 from realtime.runs.endings import Cancelled
@@ -71,13 +72,14 @@ async def lived(script: Script, move: Move, after: int, **members: Any) -> tuple
 
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each chunk that was offered was taken."""
+    """Whether each chunk that was offered was taken: then no pieces are left."""
     taken: list[bool] = []
     take = StraightWay.take
 
-    def watched(way: StraightWay, chunk: TokenChunk) -> bool:
-        taken.append(take(way, chunk))
-        return taken[-1]
+    def watched(way: StraightWay, chunk: TokenChunk) -> Sequence[Piece]:
+        left = take(way, chunk)
+        taken.append(not left)
+        return left
 
     monkeypatch.setattr(StraightWay, "take", watched)
     return taken
@@ -88,7 +90,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 async def test_nothing_tells_which_way_a_chunk_has_gone(name: str, stop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = watch(monkeypatch)
     straight = await lived(SCRIPTS[name], STOPS[stop], 4)
-    monkeypatch.setattr(Run, "_straight_way", lambda self, parser: None)
+    monkeypatch.setattr(Run, "_straight_way", lambda self, parser, newest: None)
     assert straight == await lived(SCRIPTS[name], STOPS[stop], 4)
     if name == "text":
         assert any(taken)

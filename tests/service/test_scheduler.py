@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime.engine.base import Capacity
+from realtime.runs.job import ServiceClass
+from realtime.runs.usage import Used
 from realtime.service.scheduler import Full, GroupFull, Scheduler, TenantFull, Ticket
 from realtime.service.tenant_share import places_of
+from realtime.settings.tenants import TenantLimits
 from tests.support.fuzz import examples
 
 
@@ -295,3 +301,39 @@ def test_shares_and_groups_together(slots: int, share: float, steps: list[tuple[
     assert not waiting
     assert not scheduler._running
     assert not scheduler._waiting.lines
+
+
+MOVES = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from(ServiceClass), st.none() | st.just("group"), st.integers(0, 3)),
+    max_size=30,
+)
+
+
+@given(MOVES, st.integers(1, 3))
+@examples(100)
+def test_who_runs_at_once_leaves_what_one_leaves_who_was_in_the_line(moves: list[Any], max_running: int) -> None:
+    def new() -> Scheduler:
+        capacity = Capacity(kv_tokens=900, step_tokens=300)
+        return Scheduler(
+            max_running=max_running, max_waiting=99, tenant_share=lambda: 0.7, capacity=lambda: capacity,
+            limits_of=lambda tenant: TenantLimits(weight=ord(tenant) - 96.0),
+        )  # fmt: skip
+
+    at_once, by_the_line = new(), new()
+    by_the_line._turns.may_begin = lambda *arguments: False  # type: ignore[method-assign]
+    held: list[str] = []
+    for number, (tenant, service_class, group, num_over) in enumerate(moves):
+        name = f"r{number}"
+        one = Ticket(
+            response_id=name, tenant=tenant, service_class=service_class, group=group,
+            num_input=100 * (number % 4), leaves=(name,),
+        )  # fmt: skip
+        assert at_once.offer(one, float(number)) == by_the_line.offer(one, float(number))
+        held.append(name)
+        for over in held[:num_over]:
+            used = Used(num_input=50, num_output=number)
+            found = [scheduler.finish(over, number + 0.5, used) for scheduler in (at_once, by_the_line)]
+            assert found[0] == found[1]
+        del held[:num_over]
+        assert [at_once.served(tenant) for tenant in "abc"] == [by_the_line.served(tenant) for tenant in "abc"]
+        assert at_once.waiting_by_class == by_the_line.waiting_by_class

@@ -127,7 +127,7 @@ def test_nobody_is_held_back_for_what_was_had_elsewhere_long_ago() -> None:
 def test_who_had_nothing_elsewhere_begins_where_others_are() -> None:
     counters: Counters[str] = Counters(lambda tenant: 1.0)
     counters.join("a")
-    counters.charge("a", 50.0)
+    counters.add("a", 50.0)
     counters.charge_elsewhere("b", 5.0, 5.0)
     counters.join("b")
     assert counters["b"] == 50

@@ -16,26 +16,30 @@ import asyncio
 import itertools
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from types import CodeType, FrameType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 
-from realtime.dialects.chat import ChatDialect
-from realtime.dialects.markup.named import NOTHING
-from realtime.dialects.markup.reader import MarkupReader
-from realtime.engine.base import Loaded
 from realtime.engine.scripted import ScriptedEngine
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.server.flusher import Pace
+from realtime.server.http.sse import SseResponse
+from realtime.server.http.transport import Peer
 from realtime.server.websocket_transport import HEADERS, FrameProtocol
+from realtime.service.principal import LOCAL
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
 from realtime.store.memory.stores import memory_stores
+from realtime.wire.items import Message
+from realtime.wire.requests import ResponseCreate
 
+from .cost_streams import STREAMS, TEXT, Stream
+from .counting import Count, counting
 from .memory import MemorySocket
 
 RECORD = Path(__file__).with_name("cost.json")
@@ -44,85 +48,6 @@ NUM_SOCKETS, WARM_UP, NUM_STEPS, NUM_CREATES, NUM_ANSWERS = 4, 20, 100, 20, 40
 _MANY_TURNS = 20  # of the loop: more than anything here takes
 _CLOCK_SECONDS = 1e-4
 _AT_ONCE = 500  # tokens that are made without a look at the sockets, where nothing is counted
-_COUNTED = str(Path(__file__).parents[2] / "realtime") + "/"
-_ENGINE = _COUNTED + "engine/"  # a scripted one: what real ones cost is another matter
-_WORDS = (" once", " upon", " a", " time", " there", " was", " a", " fox")
-
-
-class Count:
-    """Of what has run: Python functions called or resumed, and bytecodes."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.bytecodes = 0
-
-
-@contextmanager
-def counting() -> Iterator[Count]:
-    """Count what runs inside."""
-    if sys.version_info >= (3, 12):
-        with _monitored() as count:
-            yield count
-    else:
-        with _traced() as count:
-            yield count
-
-
-@contextmanager
-def _traced() -> Iterator[Count]:
-    count = Count()
-
-    def enter(frame: FrameType, event: str, argument: Any) -> Any:
-        if not _is_counted(frame.f_code):
-            return None
-        count.calls += 1
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        return inside
-
-    def inside(frame: FrameType, event: str, argument: Any) -> Any:
-        if event == "opcode":
-            count.bytecodes += 1
-        return inside
-
-    before = sys.gettrace()
-    sys.settrace(enter)
-    try:
-        yield count
-    finally:
-        sys.settrace(before)
-
-
-@contextmanager
-def _monitored() -> Iterator[Count]:
-    monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
-    count, tool, events = Count(), 4, monitoring.events
-
-    def on_call(code: CodeType, offset: int) -> Any:
-        if not _is_counted(code):
-            return monitoring.DISABLE
-        count.calls += 1
-        return None
-
-    def on_bytecode(code: CodeType, offset: int) -> Any:
-        if not _is_counted(code):
-            return monitoring.DISABLE
-        count.bytecodes += 1
-        return None
-
-    monitoring.use_tool_id(tool, "cost")
-    try:
-        monitoring.register_callback(tool, events.PY_START, on_call)
-        monitoring.register_callback(tool, events.PY_RESUME, on_call)
-        monitoring.register_callback(tool, events.INSTRUCTION, on_bytecode)
-        monitoring.set_events(tool, events.PY_START | events.PY_RESUME | events.INSTRUCTION)
-        yield count
-    finally:
-        monitoring.set_events(tool, 0)
-        monitoring.free_tool_id(tool)
-
-
-def _is_counted(code: CodeType) -> bool:
-    return code.co_filename.startswith(_COUNTED) and not code.co_filename.startswith(_ENGINE)
 
 
 class _Loop:
@@ -151,6 +76,7 @@ class _Socket(MemorySocket):
 
     def write_one(self, payload: bytes) -> None:
         self.num_written += 1
+        self.last = payload
         FrameProtocol.write_one(self, payload)  # type: ignore[arg-type]
 
     def write_text(self, payloads: Any) -> None:
@@ -159,16 +85,38 @@ class _Socket(MemorySocket):
         FrameProtocol.write_text(self, payloads)  # type: ignore[arg-type]
 
 
+class _Peer(Peer):
+    """Makes the chunks that a connection of HTTP would send."""
+
+    def __init__(self) -> None:
+        transport = SimpleNamespace(write=self._note, is_closing=lambda: False)
+        protocol: Any = SimpleNamespace(flow=SimpleNamespace(write_paused=False), transport=transport)
+        cycle: Any = SimpleNamespace(
+            scope={"http_version": "1.1"}, chunked_encoding=True, disconnected=False, message_event=asyncio.Event()
+        )
+        super().__init__(protocol, cycle)
+        self.num_written = 0
+
+    def _note(self, data: bytes) -> None:
+        self.num_written += 1
+
+
+async def _never() -> Any:
+    raise AssertionError
+
+
+async def _ignored(message: Any) -> None:
+    pass
+
+
 @asynccontextmanager
-async def _served(num_sockets: int) -> AsyncIterator[tuple[ScriptedEngine, list[_Socket]]]:
+async def _served(num_sockets: int, stream: Stream = TEXT) -> AsyncIterator[tuple[ScriptedEngine, list[_Socket]]]:
     """Sockets on an engine that ticks by `step`, in a time that goes on by a bit with each look at the clock."""
-    engine = ScriptedEngine(
-        lambda request: itertools.cycle(_WORDS), name="starter", max_num_seqs=num_sockets, max_model_len=1 << 20
-    )
+    engine = ScriptedEngine(stream.script, name="starter", max_num_seqs=num_sockets, max_model_len=1 << 20)
     supervised = SupervisedEngine(lambda: engine)
     await supervised.start()
     settings = msgspec.structs.replace(ResponseSettings(), max_running_responses=num_sockets)
-    service = Service(supervised, _dialect, settings, memory_stores(settings), trouble=lambda: None)
+    service = Service(supervised, stream.speaks, settings, memory_stores(settings), trouble=lambda: None)
     service.queue._clock = _Loop().time
     loop: Any = _Loop()
     pace = Pace(max_hold=0, loop=loop)
@@ -185,13 +133,14 @@ async def _served(num_sockets: int) -> AsyncIterator[tuple[ScriptedEngine, list[
 
 
 async def cost_of_a_token(
-    num_sockets: int = NUM_SOCKETS, *, after: int = WARM_UP, num_steps: int = NUM_STEPS
+    num_sockets: int = NUM_SOCKETS, *, after: int = WARM_UP, num_steps: int = NUM_STEPS, of: str = "text"
 ) -> dict[str, float]:
-    """Stream to some sockets, a token in each step of the engine, and a write for each. `after`: tokens of each that
-    are not counted.
+    """Stream to some sockets, a token in each step of the engine, and a write for each that is shown. `after`: tokens
+    of each that are not counted. `of`: one of STREAMS.
     """
-    async with _served(num_sockets) as (engine, sockets):
-        await _create(engine, sockets)
+    stream = STREAMS[of]
+    async with _served(num_sockets, stream) as (engine, sockets):
+        await _create(engine, sockets, **stream.members)
         await _steps(engine, after % _AT_ONCE)
         for _ in range(after // _AT_ONCE):
             engine.step(_AT_ONCE)
@@ -200,8 +149,49 @@ async def cost_of_a_token(
         with counting() as count:
             await _steps(engine, num_steps)
         written = [socket.num_written - earlier for socket, earlier in zip(sockets, before, strict=True)]
-    assert written == [num_steps] * num_sockets
+        shown = [socket.last.startswith(b'{"type":"%b"' % stream.delta.encode()) for socket in sockets]
+    assert written == [num_steps if stream.delta else 0] * num_sockets
+    assert all(shown) or not stream.delta
     return _each(count, num_steps * num_sockets)
+
+
+async def cost_of_a_token_in_lanes(num_lanes: int = NUM_SOCKETS) -> dict[str, float]:
+    """Stream so many responses to one socket, a token of each in each step of the engine, and one write for all."""
+    async with _served(num_lanes) as (engine, sockets):
+        socket = sockets[0]
+        for number in range(num_lanes):
+            await _create(engine, [socket], stream_id=f"lane_{number}")
+        await _steps(engine, WARM_UP)
+        before = socket.num_written
+        with counting() as count:
+            await _steps(engine, NUM_STEPS)
+    assert socket.num_written - before == num_lanes * NUM_STEPS
+    return _each(count, num_lanes * NUM_STEPS)
+
+
+async def cost_of_a_token_by_sse() -> dict[str, float]:
+    """Stream to some clients over HTTP, a token in each step of the engine, and a write for each."""
+    async with _served(NUM_SOCKETS) as (engine, sockets):
+        service, pace = sockets[0].shell._service, sockets[0].shell._flusher._pace
+        peers = [_Peer() for _ in range(NUM_SOCKETS)]
+        tasks = []
+        for peer in peers:
+            request = ResponseCreate(items=[Message(role="user", content="hi")])
+            source = await service.create(LOCAL, request, None, native=False)
+            answer = SseResponse(service, source, 0, peer, LOCAL, 1e6, pace)
+            tasks.append(asyncio.create_task(answer({}, _never, _ignored)))
+        await _settle(_MANY_TURNS)
+        await _steps(engine, WARM_UP)
+        before = [peer.num_written for peer in peers]
+        with counting() as count:
+            await _steps(engine, NUM_STEPS)
+        assert [peer.num_written - earlier for peer, earlier in zip(peers, before, strict=True)] == [
+            NUM_STEPS
+        ] * NUM_SOCKETS
+        for peer in peers:
+            peer.lost()
+        await asyncio.gather(*tasks)
+    return _each(count, NUM_STEPS * NUM_SOCKETS)
 
 
 async def cost_of_a_create(num_running: int = NUM_SOCKETS, *, number: int = NUM_CREATES) -> dict[str, float]:
@@ -259,10 +249,6 @@ async def _answer(engine: ScriptedEngine, sockets: list[_Socket]) -> None:
     assert all(socket.last.startswith(b'{"type":"response.incomplete"') for socket in sockets)
 
 
-def _dialect(loaded: Loaded) -> ChatDialect:
-    return ChatDialect(loaded.tokenizer, MarkupReader(NOTHING, loaded.tokenizer))
-
-
 async def _steps(engine: ScriptedEngine, number: int) -> None:
     for _ in range(number):
         engine.step()
@@ -282,6 +268,9 @@ def recorded() -> dict[str, dict[str, dict[str, float]]]:
 
 COSTS: dict[str, Callable[[], Awaitable[dict[str, float]]]] = {
     "token": cost_of_a_token,
+    **{f"token of {name}": partial(cost_of_a_token, of=name) for name in STREAMS if name != "text"},
+    "token in lanes": cost_of_a_token_in_lanes,
+    "token by SSE": cost_of_a_token_by_sse,
     "create": cost_of_a_create,
     "answer": cost_of_an_answer,
     "cancel": cost_of_a_cancel,

@@ -102,8 +102,8 @@ def merged(pieces: Iterable[Piece]) -> list[Any]:
                 out[-1] = TextDelta(last.text + text)
             case ReasoningDelta(text=text) if isinstance(last, ReasoningDelta):
                 out[-1] = ReasoningDelta(last.text + text)
-            case CallDelta(arguments=arguments) if isinstance(last, CallDelta):
-                out[-1] = CallDelta(last.arguments + arguments)
+            case CallDelta(text=text) if isinstance(last, CallDelta):
+                out[-1] = CallDelta(last.text + text)
             case _:
                 out.append(piece)
     return out

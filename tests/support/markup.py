@@ -138,8 +138,8 @@ def check(pieces: Sequence[Piece]) -> None:
                 arguments, custom = [], piece.custom
             case CallDelta():
                 assert arguments is not None
-                assert piece.arguments
-                arguments.append(piece.arguments)
+                assert piece.text
+                arguments.append(piece.text)
             case CallEnd():
                 assert arguments is not None
                 assert custom or isinstance(json.loads("".join(arguments)), dict)
@@ -169,7 +169,7 @@ def brief(pieces: Sequence[Piece]) -> Brief:
                     out.append([kind, text])
             case CallBegin(name=name):
                 out.append(["call", name, ""])
-            case CallDelta(arguments=arguments):
+            case CallDelta(text=arguments):
                 out[-1][2] += arguments
             case CallCut():
                 out[-1][0] = "call!"

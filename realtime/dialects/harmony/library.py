@@ -134,10 +134,10 @@ class LibraryEncoding:
     def _decode(self, token_ids: Sequence[int]) -> bytes:
         known = self._bytes
         try:
-            return b"".join([known[token] for token in token_ids])
+            return b"".join(map(known.__getitem__, token_ids))
         except KeyError:
             known.update((token, self._bytes_of(token)) for token in token_ids)
-            return b"".join([known[token] for token in token_ids])
+            return b"".join(map(known.__getitem__, token_ids))
 
     def _bytes_of(self, token: int) -> bytes:
         text: str = self._encoding.decode([token], "surrogateescape")  # the one public way to bytes

@@ -103,15 +103,11 @@ class HarmonyParser:
         self._num_calls = 0
         self._logprobs: list[Any] = []  # of text that is to come
 
-    def only_text(self, chunk: TokenChunk) -> bool:
-        """See Parser. It is not known before it is fed."""
-        return False
-
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """See Parser."""
         token_ids = chunk.token_ids
         if self._state is _State.CONTENT and token_ids and max(token_ids) < self._vocabulary.first_special:
-            if self._call is None and not self._unwanted and chunk.logprobs is None:
+            if not self._unwanted and chunk.logprobs is None:
                 return self._plain(token_ids)
             return list(self._content(token_ids, chunk.logprobs))
         return list(self._tokens(token_ids, chunk.logprobs))
@@ -270,6 +266,8 @@ class HarmonyParser:
     def _plain(self, token_ids: Sequence[int]) -> Sequence[Piece]:
         """Take content where nothing special can occur, which is nearly every token: a fast form of `_content`."""
         text = self._utf8.decode(self._vocabulary.decode(token_ids))
+        if self._call is not None:
+            return self._call.more(text)
         if self._reasoning:
             self.num_reasoning_tokens += len(token_ids)
             return (ReasoningDelta(text),) if text else ()

@@ -152,7 +152,8 @@ class TagsBody:
 
     def read(self, text: str, at: int, out: list[str]) -> int:
         """See Body."""
-        while not (self.whole or self.broken):
+        end = len(text)
+        while at < end and not (self.whole or self.broken):
             after = self._read(text, at, out)
             if after is None:
                 break

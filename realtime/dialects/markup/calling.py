@@ -25,7 +25,7 @@ class _Place(enum.Enum):
 
 
 class Calling:
-    """The calls in one answer. From `begin` until `is_over` the machine gives it all text. `text`: what it has not
+    """The calls in one answer. From `begin` until they are over the machine gives it all text. `text`: what it has not
     taken. `rejected`: what has begun is not a call.
     """
 
@@ -51,11 +51,6 @@ class Calling:
         """Return whether held-back text may or may not be a call."""
         return self._place is _Place.CANDIDATE
 
-    @property
-    def is_over(self) -> bool:
-        """Return whether no call is open, nor may be."""
-        return self._place is _Place.OUTSIDE
-
     def begin(self, text: str, forms: Sequence[BoundCalls], entry: Entry) -> None:
         """Begin where a call may begin, in one of these forms."""
         self.text, self.rejected = text, False
@@ -63,13 +58,16 @@ class Calling:
         self._candidate = Candidate(forms, entry, self._names, self._letters)
         self._place = _Place.CANDIDATE
 
-    def feed(self, text: str) -> None:
-        """Take more of the answer, as far as it belongs to calls."""
+    def feed(self, text: str) -> bool:
+        """Take more of the answer, as far as it belongs to calls. Return whether they are over: none is open, nor may
+        be.
+        """
         self.text = self.text + text if self.text else text
         if self._place is _Place.CALL and not self._read_call():  # nearly every token of arguments
-            return
+            return False
         while _STEPS[self._place](self):
             pass
+        return self._place is _Place.OUTSIDE
 
     def close(self, *, ended: bool) -> None:
         """End the generation. See Machine.close."""
@@ -127,8 +125,7 @@ class Calling:
         return call
 
     def _put(self, call: SaidCall, arguments: str) -> None:
-        if arguments:
-            self._saying.pieces += call.more(arguments)
+        self._saying.pieces += call.more(arguments)
 
     def _read_call(self) -> bool:
         reader, call = self._reader, self._call
@@ -139,7 +136,7 @@ class Calling:
             at = reader.read(self.text, 0, out)
             self.text = self.text[at:]
             if out:
-                self._put(call, out[0] if len(out) == 1 else "".join(out))
+                self._saying.pieces += call.more(out[0] if len(out) == 1 else "".join(out))
         if reader.broken:
             self._place = _Place.BROKEN
             return True

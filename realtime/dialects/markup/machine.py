@@ -88,14 +88,14 @@ class Machine:
         """Return whether something is held back that may be a call."""
         return self._place is _Place.CALLS and self._calling.undecided
 
-    def feed(self, text: str) -> list[Piece]:
+    def feed(self, text: str) -> Sequence[Piece]:
         """Take more of the answer, and return the pieces that this completes."""
         if self.plain is not None and self.alert.isdisjoint(text):
             return self.feed_plain(text)
-        if self._place is _Place.CALLS:
-            self._feed_calls(text)
-        else:
+        if self._place is not _Place.CALLS:
             self._text += text
+        elif not self._feed_calls(text):
+            return self._saying.take()
         while self._text and _STEPS[self._place](self):
             pass
         self._note_plain()
@@ -111,12 +111,11 @@ class Machine:
 
     # -- reasoning and text
 
-    def feed_plain(self, text: str) -> list[Piece]:
+    def feed_plain(self, text: str) -> Sequence[Piece]:
         """Take text in the middle of more of its kind, which is nearly every token: see `plain`."""
         if self.plain is TextDelta:
-            return [TextDelta(text)] if text else []
-        self._saying.reasoning(text)
-        return self._saying.take()
+            return (TextDelta(text),) if text else ()
+        return self._saying.more_reasoning(text)
 
     def _note_plain(self) -> None:
         if self._text or self._place is _Place.CALLS or not self._saying.plain:
@@ -133,7 +132,7 @@ class Machine:
         self.alert = frozenset([*(form[0] for form in forms), *self._grammar.alphabet.symbols.values()])
 
     def _is_in(self, place: _Place) -> bool:
-        return self._place is place or (self._from is place and self.undecided)
+        return self._place is place or (self._from is place and self._place is _Place.CALLS and self._calling.undecided)
 
     def _enter(self, place: _Place) -> None:
         """Enter another part of the answer."""
@@ -302,18 +301,17 @@ class Machine:
         self._feed_calls("")
         return True
 
-    def _feed_calls(self, text: str) -> None:
+    def _feed_calls(self, text: str) -> bool:
+        """Return whether the calls are over."""
         calling = self._calling
-        calling.feed(text)
-        if not calling.is_over:
-            return
+        if not calling.feed(text):
+            return False
         self._text, self._place = calling.text, self._from
-        if not calling.rejected:
+        if not calling.rejected or calling.num_begun:
             self._leave_calls()
-            return
-        if calling.num_begun:
-            self._leave_calls()
-        self._say_first()
+        if calling.rejected:
+            self._say_first()
+        return True
 
     def _leave_calls(self) -> None:
         """Leave the calls: the answer, or the reasoning, continues."""

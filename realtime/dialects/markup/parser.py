@@ -49,31 +49,23 @@ class MarkupParser:
         self._logprobs: list[Any] = []  # of text that is to come
         self._ended = False  # by the model itself
 
-    def only_text(self, chunk: TokenChunk) -> bool:
-        """See Parser."""
-        machine, text = self._machine, chunk.text
-        return (
-            machine.plain is TextDelta
-            and chunk.logprobs is None
-            and text != ""
-            and self._watched.isdisjoint(chunk.token_ids)
-            and machine.alert.isdisjoint(text)
-        )
-
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """See Parser."""
         if chunk.finish is not None:
             self._ended = chunk.finish is FinishReason.STOP and self._is_own(chunk.stop_reason)
-        token_ids = chunk.token_ids
-        if chunk.logprobs is None and self._watched.isdisjoint(token_ids):
-            machine = self._machine
-            if machine.plain is not None and machine.alert.isdisjoint(chunk.text):  # nearly every token
-                if machine.plain is TextDelta:
-                    return (TextDelta(chunk.text),) if chunk.text else ()
-                self.num_reasoning_tokens += len(token_ids)
-                return machine.feed_plain(chunk.text)
-            return self._feed(chunk.text, len(token_ids))
-        return list(self._runs(chunk.text, token_ids, chunk.logprobs))
+        text, token_ids, machine = chunk.text, chunk.token_ids, self._machine
+        if chunk.logprobs is not None or not self._watched.isdisjoint(token_ids):
+            return list(self._runs(text, token_ids, chunk.logprobs))
+        plain = machine.plain
+        if plain is not None and machine.alert.isdisjoint(text):  # nearly every token
+            if plain is TextDelta:
+                return (TextDelta(text),) if text else ()
+            self.num_reasoning_tokens += len(token_ids)
+            return machine.feed_plain(text)
+        pieces = machine.feed(text)
+        if machine.in_reasoning or self._pending:
+            self._count(len(token_ids))
+        return pieces
 
     def close(self) -> Sequence[Piece]:
         """See Parser."""
@@ -86,12 +78,6 @@ class MarkupParser:
 
     def _is_own(self, stop_reason: str | int | None) -> bool:
         return not isinstance(stop_reason, str) and stop_reason not in self._asked.stop_token_ids
-
-    def _feed(self, text: str, num_tokens: int) -> list[Piece]:
-        pieces = self._machine.feed(text)
-        if self._machine.in_reasoning or self._pending:
-            self._count(num_tokens)
-        return pieces
 
     def _runs(self, text: str, token_ids: Sequence[int], logprobs: Logprobs) -> Iterator[Piece]:
         at = 0
@@ -155,10 +141,6 @@ class WholeCallParser(MarkupParser):
         self._tool = tool
         self._begun = False
         self._over = False
-
-    def only_text(self, chunk: TokenChunk) -> bool:
-        """See Parser. Its text is a call's input."""
-        return False
 
     def feed(self, chunk: TokenChunk) -> Sequence[Piece]:
         """See Parser."""

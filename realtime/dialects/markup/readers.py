@@ -48,19 +48,15 @@ class Names:
 
 
 class CallReader(Protocol):
-    """The reader of one call. `named`: its head is there up to the name, whatever follows."""
+    """The reader of one call. `named`: its head is there up to the name, whatever follows. `whole`: its arguments are
+    complete. `broken`: they can't become JSON; what follows is passed on unchanged.
+    """
 
     tool: Tool | None
     named: Tool | None
     rejected: bool
-
-    @property
-    def whole(self) -> bool:
-        """Return whether its arguments are complete."""
-
-    @property
-    def broken(self) -> bool:
-        """Return whether its arguments can't become JSON; what follows is passed on unchanged."""
+    whole: bool
+    broken: bool
 
     def read(self, text: str, at: int, out: list[str]) -> int:
         """Take as much of the text from `at` as possible. Return where the rest begins."""
@@ -78,21 +74,11 @@ class NamedReader:
     def __init__(self, calls: BoundCalls, names: Names, letters: Letters) -> None:
         self.tool: Tool | None = None
         self.named: Tool | None = None
-        self.rejected = False
+        self.rejected = self.whole = self.broken = False
         self._calls = calls
         self._names = names
         self._letters = letters
         self._body: Body | None = None
-
-    @property
-    def whole(self) -> bool:
-        """See CallReader."""
-        return self._body is not None and self._body.whole
-
-    @property
-    def broken(self) -> bool:
-        """See CallReader."""
-        return self._body is not None and self._body.broken
 
     def read(self, text: str, at: int, out: list[str]) -> int:
         """See CallReader."""
@@ -104,13 +90,17 @@ class NamedReader:
                 self.rejected = True
                 return at
             at = after
-        assert self._body is not None
-        return self._body.read(text, at, out)
+        body = self._body
+        assert body is not None
+        at = body.read(text, at, out)
+        self.whole, self.broken = body.whole, body.broken
+        return at
 
     def end(self, text: str, out: list[str]) -> None:
         """See CallReader."""
         if self._body is not None:
             self._body.end(text, out)
+            self.whole = self._body.whole
 
     def close(self, text: str, out: list[str]) -> None:
         """See CallReader."""

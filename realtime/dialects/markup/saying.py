@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from realtime.dialects.base import Piece, ReasoningDelta, TextDelta
 
 
@@ -43,11 +45,15 @@ class Saying:
         if not text:
             return
         self.fresh = self.first = False
-        text = self._space + text
+        self.pieces += self.more_reasoning(text)
+
+    def more_reasoning(self, text: str) -> Sequence[Piece]:
+        """Return the pieces of more text in the middle of reasoning."""
+        if self._space:
+            text = self._space + text
         kept = text.rstrip()
         self._space = text[len(kept) :]
-        if kept:
-            self.pieces.append(ReasoningDelta(kept))
+        return (ReasoningDelta(kept),) if kept else ()
 
     def text(self, text: str) -> None:
         """Add text of the answer."""

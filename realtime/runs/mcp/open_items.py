@@ -52,6 +52,8 @@ class CallResult(msgspec.Struct, frozen=True):
 class OpenServerCall(OpenCall):
     """Base class of calls of an MCP server's tools."""
 
+    streams = False
+
     def __init__(self, item_id: str, index: int, label: str, name: str) -> None:
         super().__init__(item_id, index)
         self.label = label
@@ -63,6 +65,8 @@ class OpenMcpCall(OpenServerCall):
     it was cut off.
     """
 
+    streams = True
+
     def __init__(self, item_id: str, index: int, label: str, name: str, approved_by: str | None = None) -> None:
         super().__init__(item_id, index, label, name)
         self.result: CallResult | None = None
@@ -73,22 +77,20 @@ class OpenMcpCall(OpenServerCall):
         item = self._item("in_progress", "")
         return [e.OutputItemAdded(output_index=self.index, item=item), e.McpCallInProgress(**self._at)]
 
-    def delta(self, arguments: str) -> Iterable[e.Event]:
-        """See OpenCall."""
-        self._texts.append(arguments)
-        return (e.McpCallArgumentsDelta(**self._at, delta=arguments),)
+    def _delta(self, text: str) -> e.Event:
+        return e.McpCallArgumentsDelta(**self._at, delta=text)
 
     def written(self) -> Iterable[e.Event]:
         """See OpenItem."""
         self.at_work = True
-        return (e.McpCallArgumentsDone(**self._at, arguments=self.arguments),)
+        return (e.McpCallArgumentsDone(**self._at, arguments=self.text),)
 
     def end(self, status: ItemStatus) -> Ended:
         """Close the call; see OpenItem. A call without a result becomes incomplete, whatever ended it."""
         written = () if self.at_work else self.written()
         result = self.result
         failed = result is None or result.error is not None
-        item = self._item("incomplete" if result is None else "failed" if failed else "completed", self.arguments)
+        item = self._item("incomplete" if result is None else "failed" if failed else "completed", self.text)
         if result is not None and result.error is not None:
             item.error = result.error
         elif result is not None:
@@ -98,7 +100,7 @@ class OpenMcpCall(OpenServerCall):
 
     def so_far(self) -> OutputItem:
         """See OpenItem."""
-        return self._item("in_progress", self.arguments)
+        return self._item("in_progress", self.text)
 
     def _item(self, status: str, arguments: str) -> McpCall:
         return McpCall(
@@ -118,7 +120,7 @@ class OpenMcpApproval(OpenServerCall):
         """Close the request; see OpenItem. One that was cut off makes no item: half a call can't be approved."""
         if status != "completed":
             return (), None
-        item = McpApprovalRequest(id=self.item_id, server_label=self.label, name=self.name, arguments=self.arguments)
+        item = McpApprovalRequest(id=self.item_id, server_label=self.label, name=self.name, arguments=self.text)
         added = e.OutputItemAdded(output_index=self.index, item=item)
         return [added, e.OutputItemDone(output_index=self.index, item=item)], item
 

@@ -122,7 +122,7 @@ class McpStage:
         """Make the waiting calls, in the order in which the model made them."""
         while (call := self._assembler.calling) is not None:
             began_at = time.monotonic()
-            result = await self._call(call.label, call.name, call.arguments)
+            result = await self._call(call.label, call.name, call.text)
             if self._seconds is not None:
                 self._seconds.observe(time.monotonic() - began_at, "failed" if result.error is not None else "done")
             self._append(self._assembler.finish_call(result))

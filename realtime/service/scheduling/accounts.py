@@ -145,7 +145,8 @@ class Accounts:
         return owed
 
     def _charge(self, tenant: str, service_class: ServiceClass, service: float, num_tokens: int, now: float) -> None:
-        self.tenants.charge(tenant, service)
+        limits = self._limits_of(tenant)
+        self.tenants.add(tenant, service / limits.weight)
         self.served[tenant] = self.served.get(tenant, 0.0) + service
-        self.classes.charge(service_class, service)
-        self.allowances.take_tokens(tenant, self._limits_of(tenant), num_tokens, now)
+        self.classes.add(service_class, service / SHARES[service_class])
+        self.allowances.take_tokens(tenant, limits, num_tokens, now)

@@ -77,13 +77,11 @@ class Allowances:
 
     def take_request(self, tenant: str, limits: TenantLimits, now: float) -> None:
         """Count a request that was accepted."""
-        self._note("requests", tenant, limits.requests_per_minute, 1)
-        self._take(self._requests, tenant, limits.requests_per_minute, 1, now)
+        self._take_here("requests", self._requests, tenant, limits.requests_per_minute, 1, now)
 
     def take_tokens(self, tenant: str, limits: TenantLimits, number: int, now: float) -> None:
         """Count tokens. A negative number gives back what was counted by an estimate."""
-        self._note("tokens", tenant, limits.tokens_per_minute, number)
-        self._take(self._tokens, tenant, limits.tokens_per_minute, number, now)
+        self._take_here("tokens", self._tokens, tenant, limits.tokens_per_minute, number, now)
 
     def show(self, tenant: str, limits: TenantLimits, now: float) -> list[Allowance]:
         """Return what is left of each limit that is set."""
@@ -94,9 +92,14 @@ class Allowances:
             found.append(self._tokens.get(tenant, _Bucket()).shown("tokens", limit, now))
         return found
 
-    def _note(self, kind: Kind, tenant: str, limit: int | None, number: int) -> None:
-        if limit is not None:
-            self.taken[kind, tenant] = self.taken.get((kind, tenant), 0) + number
+    def _take_here(
+        self, kind: Kind, buckets: dict[str, _Bucket], tenant: str, limit: int | None, number: int, now: float
+    ) -> None:  # fmt: skip
+        if limit is None:
+            buckets.pop(tenant, None)
+            return
+        self.taken[kind, tenant] = self.taken.get((kind, tenant), 0) + number
+        self._take(buckets, tenant, limit, number, now)
 
     def _take(self, buckets: dict[str, _Bucket], tenant: str, limit: int | None, number: float, now: float) -> None:
         if limit is None:

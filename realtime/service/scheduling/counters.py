@@ -47,15 +47,22 @@ class Counters(Generic[K]):
             self._counters[name] = max(self[name], self._level)
             self._waiting[name] = None
 
+    def pass_by(self, name: K) -> None:
+        """Begin to wait and stop at once, while nobody waits."""
+        counters, last = self._counters, self._last
+        own = counters.get(name, 0.0)
+        counters[name] = own if last is None else max(own, counters.get(last, 0.0))
+        self._last = name
+
     def leave(self, name: K) -> None:
         """Stop waiting."""
         if name in self._waiting:
             del self._waiting[name]
             self._last = name
 
-    def charge(self, name: K, service: float) -> None:
-        """Add service. A negative amount takes back what was charged by an estimate."""
-        self._counters[name] = self[name] + service / self._weight_of(name)
+    def add(self, name: K, weighted: float) -> None:
+        """Add service, divided by the weight. A negative amount takes back what was charged by an estimate."""
+        self._counters[name] = self._counters.get(name, 0.0) + weighted
 
     def charge_elsewhere(self, name: K, service: float, most: float) -> None:
         """Add service that was had elsewhere, but put nobody ahead of where somebody new begins by more than `most`."""

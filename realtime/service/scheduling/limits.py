@@ -30,13 +30,8 @@ class Limits:
         self.max_waiting_in_group = max_waiting_in_group
         self._tenant_share = tenant_share
         self.of = limits_of
-        self._capacity = capacity
+        self.capacity = capacity
         self.others = Others()
-
-    @property
-    def capacity(self) -> Capacity:
-        """Return what the engine can hold now."""
-        return self._capacity()
 
     @property
     def share(self) -> float:
@@ -46,12 +41,14 @@ class Limits:
     @property
     def places(self) -> int:
         """Return how many may run at once."""
-        most = self._capacity().max_requests
+        most = self.capacity().max_requests
         return min(self._max_running, most) if most else self._max_running
 
     def most_of(self, tenant: str) -> int:
         """Return how many of a tenant may run at once."""
-        own = self.of(tenant).max_running
+        return self._most(self.of(tenant).max_running)
+
+    def _most(self, own: int | None) -> int:
         share = places_of(self._tenant_share(), self.places)
         return share if own is None else min(share, own)
 
@@ -64,7 +61,7 @@ class Limits:
     def may_run(self, tenant: str, num_running: int, waited: float) -> bool:
         """Return whether one more of a tenant may run beside these, which has waited for so many seconds."""
         own, others = self.of(tenant).max_running, self.others
-        if num_running >= self.most_of(tenant):
+        if num_running >= self._most(own):
             return False
         return own is None or num_running + others.num_running(tenant) + others.num_first(tenant, waited) < own
 

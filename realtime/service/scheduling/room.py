@@ -54,11 +54,6 @@ class _Sums(msgspec.Struct):
     num_kept: int = 0
     num_reading: int = 0
 
-    def add(self, num: int, num_kept: int, num_reading: int) -> None:
-        self.num += num
-        self.num_kept += num_kept
-        self.num_reading += num_reading
-
 
 class Occupancy:
     """The resources that a number of responses hold together."""
@@ -107,11 +102,13 @@ class Occupancy:
             one.num_kept, one.num_reading = kept, reading
 
     def _count(self, tenant: str, num: int, num_kept: int, num_reading: int) -> None:
-        sums = self._of.get(tenant)
-        if sums is None:
-            sums = self._of[tenant] = _Sums()
-        sums.add(num, num_kept, num_reading)
-        self._all.add(num, num_kept, num_reading)
+        of_tenant = self._of.get(tenant)
+        if of_tenant is None:
+            of_tenant = self._of[tenant] = _Sums()
+        for sums in (of_tenant, self._all):
+            sums.num += num
+            sums.num_kept += num_kept
+            sums.num_reading += num_reading
 
     def num_of(self, tenant: str) -> int:
         """Return how many of a tenant's responses run."""

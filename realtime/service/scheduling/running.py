@@ -26,7 +26,7 @@ class Running:
         self._accounts = accounts
         self._used_by = used_by
         self._holdings: dict[str, Holding] = {}
-        self._occupancy = Occupancy(lambda: limits.capacity, accounts.means)
+        self._occupancy = Occupancy(limits.capacity, accounts.means)
         self._adds_up = True  # nothing has changed what the occupancy is made of
         self._settled_at = -math.inf
 

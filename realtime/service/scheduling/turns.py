@@ -48,6 +48,11 @@ class Turns:
         ticket = min(heads)[-1]
         return ticket if occupancy.fits(ticket) else None
 
+    def may_begin(self, ticket: Ticket, occupancy: Occupancy, now: float) -> bool:
+        """Return whether a newcomer may run now, if nobody waits."""
+        has_place = occupancy.num < self._limits.places
+        return has_place and self._may(ticket, occupancy, now) and occupancy.fits(ticket)
+
     def waited(self, tenant: str, occupancy: Occupancy, now: float) -> float | None:
         """Return for how many seconds the first ticket of a tenant has waited for nothing but a place of that tenant.
         None: no ticket waits so.

@@ -69,8 +69,9 @@ class MemoryResponses:
 
     def seal(self, record: Record, log: StoredLog, now: float) -> None:
         """See ResponseStore."""
-        self._drop(record.response_id)
-        self._tips.pop(record.response_id, None)
+        response_id = record.response_id
+        self._drop(response_id)
+        self._tips.pop(response_id, None)
         self._keep(record, log)
         self._make_room(now)
 
@@ -139,12 +140,13 @@ class MemoryResponses:
     def _keep(self, record: Record, log: StoredLog) -> None:
         abridged = log.abridged.num_bytes if log.abridged is not None else 0
         kept = _Kept(record, log, log.num_bytes + record.num_bytes + abridged + _num_label_bytes(record))
-        self._kept[record.response_id] = kept
+        response_id = record.response_id
+        self._kept[response_id] = kept
         self._note_expiry(record)
         self._num_bytes += kept.num_bytes
         self._shelves.put(record.place, _labels(record))
         for index, item_id in item_ids(record):
-            self._homes[record.owner, item_id] = (record.response_id, index)
+            self._homes[record.owner, item_id] = (response_id, index)
 
     def _drop(self, response_id: str) -> bool:
         kept = self._kept.pop(response_id, None)

@@ -258,7 +258,7 @@ def test_a_cut_at_each_position_ends_cleanly(name: str) -> None:
 
 
 def texts(pieces: list[Any]) -> list[str]:
-    return [piece.arguments if isinstance(piece, CallDelta) else getattr(piece, "text", "") for piece in pieces]
+    return [getattr(piece, "text", "") for piece in pieces]
 
 
 WORDS = ["Hello", " world", "\n\n", " naïve", "🙂", "👩‍🚀", " 日本", "{", '"a"', "}", " to=", "functions", "."]
@@ -345,7 +345,7 @@ def as_messages(pieces: list[Any]) -> list[tuple[str, str]]:
                 out.append(["analysis", ""])
             case CallBegin():
                 out.append(["call", ""])
-            case CallDelta(arguments=text) | TextDelta(text=text) | ReasoningDelta(text=text):
+            case CallDelta(text=text) | TextDelta(text=text) | ReasoningDelta(text=text):
                 out[-1][1] += text
     return [(kind, text) for kind, text in out]
 
