@@ -163,6 +163,23 @@ async def test_what_is_over_is_had_from_any_node() -> None:
         assert refused["error"]["code"] == "previous_response_not_found"
 
 
+async def test_what_is_over_is_continued_elsewhere_before_the_store_has_heard_of_it() -> None:
+    """The store has not even its beginning: the node that has it commits all of it first."""
+    async with (
+        nodes("a", "b", script=SCRIPT, tick_seconds=0) as found,
+        found.members[0].client(native=True) as one,
+        found.members[1].client(native=True) as two,
+    ):
+        waiting = found.members[0].opened.commits.on_commit
+        with found.members[0].commits_held():
+            response_id = check(await one.create("first"))["id"]
+            num_waiting = len(waiting)
+            asking = asyncio.create_task(two.create("second", previous_response_id=response_id))
+            await until(lambda: asking.done() or len(waiting) > num_waiting, "the other node's question")
+            assert not asking.done()
+        assert check(await asking)["previous_response_id"] == response_id
+
+
 async def test_a_conversation_is_one_wherever_it_is_spoken_in() -> None:
     """What names it goes to the node that has it in memory; what comes of that is read where it was asked for."""
     async with (
