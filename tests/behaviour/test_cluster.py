@@ -11,6 +11,7 @@ import pytest
 
 from realtime.engine.scripted import say
 from tests.support.cluster import Member, Nodes, nodes
+from tests.support.patience import SECONDS
 from tests.support.steps import begin, resume, take, take_all, until
 from tests.support.transcript import check, text_of
 
@@ -19,7 +20,7 @@ SCRIPT = say(*WORDS)
 
 
 def http(member: Member) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=f"{member.http}/v1", timeout=30, trust_env=False)
+    return httpx2.AsyncClient(base_url=f"{member.http}/v1", timeout=SECONDS, trust_env=False)
 
 
 async def steps(found: Nodes, number: int) -> None:

@@ -17,12 +17,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.patience import SECONDS
 from tests.support.programs import find_program
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "proxies"
 NAMES = ("nginx", "haproxy", "caddy")
 HOST = "127.0.0.1"
-_SECONDS = 60  # guards against hanging only
 
 
 class Proxy:
@@ -108,7 +108,7 @@ _ARRANGED = {"nginx": _nginx, "haproxy": _haproxy, "caddy": _caddy}
 
 async def _listens(port: int, process: asyncio.subprocess.Process) -> bool:
     """Wait until it listens. False: it has ended."""
-    async with asyncio.timeout(_SECONDS):
+    async with asyncio.timeout(SECONDS):
         while process.returncode is None:
             try:
                 _, writer = await asyncio.open_connection(HOST, port)

@@ -14,6 +14,7 @@ import websockets.exceptions
 
 from realtime.engine.scripted import say
 from tests.deploy.proxies import HOST, NAMES, Proxy, proxy
+from tests.support.patience import SECONDS
 from tests.support.server import Client, Running, changed, dial, running
 from tests.support.steps import begin, engine_holds, finish, resume, take_all, until
 
@@ -27,7 +28,7 @@ def through(found: Proxy, **options: Any) -> Any:
 
 def web(found: Proxy) -> httpx2.AsyncClient:
     """An HTTP client that goes through the proxy."""
-    return httpx2.AsyncClient(base_url=found.http, verify=found.tls, trust_env=False, timeout=60)
+    return httpx2.AsyncClient(base_url=found.http, verify=found.tls, trust_env=False, timeout=SECONDS)
 
 
 @each_proxy

@@ -27,6 +27,7 @@ from tests.clients.test_python_client import stands_for
 from tests.deploy.proxies import HOST, Proxy, proxy
 from tests.support.long import effort
 from tests.support.node import JS, find_node
+from tests.support.patience import SECONDS
 from tests.support.process import ServerProcess, serve
 
 NAMES = ("a", "b", "c")
@@ -34,7 +35,6 @@ ORACLE = [f"{number} " for number in range(effort(120, 300))]
 TURN = 40  # tokens of an answer to a plain client
 TICK = effort(50, 150) / 1000
 POLICY = Policy(initial_delay_seconds=0.05, max_delay_seconds=1, max_retry_seconds=300)  # a slow machine may be slow
-SECONDS = 400  # guards against hanging only
 TERMINALS = ("response.completed", "response.incomplete", "response.failed")
 
 

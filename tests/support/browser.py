@@ -13,7 +13,7 @@ from playwright.async_api import Browser as Process
 from playwright.async_api import BrowserContext, ConsoleMessage, Page, Playwright, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_MS = 30_000  # a machine may be busy; nothing here is about time
+PATIENCE_MS = 120_000  # a machine may be busy; nothing here is about time
 
 
 def find_chromium() -> str:

@@ -18,12 +18,13 @@ import httpx2
 import psutil
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.patience import SECONDS
+
 from .elsewhere import ELSEWHERE, key_flags
 from .process import ServerProcess, serve
 from .server import Client, dial
 from .vllm_serve import STARTER, VllmServe, shared, vllm_serving
 
-SECONDS = 300  # guards against hanging only
 Events = list[dict[str, Any]]
 _OF_A_DELTA = ("type", "item_id", "content_index", "summary_index")
 _OF_THIS_RUN = ("id", "call_id", "encrypted_content")  # in an item

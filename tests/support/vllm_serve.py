@@ -21,7 +21,8 @@ import pytest
 from realtime.engine.options import STARTER_MODEL, VllmOptions
 from realtime.engine.vllm.launch import SMALL_MODEL_BLOCK_SIZE, variables
 from tests.support.engines import NUM_SEQS
-from tests.support.process import ROOT, SECONDS
+from tests.support.patience import SECONDS
+from tests.support.process import ROOT
 
 KEY = "sesame"
 # The port of one with the starter model that runs already, for who tries things again and again.
