@@ -277,5 +277,6 @@ async def test_an_idle_connection_is_closed_by_the_client_first() -> None:
         [protocol] = server._server.server_state.connections
         assert isinstance(protocol, http_transport.StreamProtocol)
         await until(lambda: protocol.timeout_keep_alive_task is not None, "the end of the answer")
+        assert protocol.timeout_keep_alive_task is not None
         left = protocol.timeout_keep_alive_task.when() - asyncio.get_running_loop().time()
         assert left > 60, "nginx keeps idle connections for 60 s, most clients for less"
