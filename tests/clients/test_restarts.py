@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tests.support.long import effort
 from tests.support.merged import merge
 from tests.support.node import JS, find_node
 from tests.support.patience import SECONDS
+from tests.support.ports import free_port
 from tests.support.process import ServerProcess, serve
 
 from .test_python_client import stands_for
@@ -62,9 +62,7 @@ class House:
 
 @contextlib.asynccontextmanager
 async def house(path: Path) -> AsyncIterator[House]:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        here = House(path, found.getsockname()[1])
+    here = House(path, free_port())
     try:
         await here.start()
         yield here

@@ -8,7 +8,6 @@ import datetime
 import ipaddress
 import os
 import re
-import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.patience import SECONDS
+from tests.support.ports import free_port
 from tests.support.programs import find_program
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "proxies"
@@ -42,7 +42,7 @@ async def proxy(
     """Run it before servers on these ports. limits: texts of the configuration to what takes their place."""
     program = find_program(name, name)
     certificate = _certificate(folder)
-    port = _free_port()
+    port = free_port()
     file = FOLDER / {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "caddy": "Caddyfile"}[name]
     text = file.read_text()
     for old, new in limits.items():
@@ -118,12 +118,6 @@ async def _listens(port: int, process: asyncio.subprocess.Process) -> bool:
                 writer.close()
                 return True
     return False
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _certificate(folder: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from realtime.engine.options import STARTER_MODEL, VllmOptions
 from realtime.engine.vllm.launch import SMALL_MODEL_BLOCK_SIZE, variables
 from tests.support.engines import NUM_SEQS
 from tests.support.patience import SECONDS
+from tests.support.ports import free_port
 from tests.support.process import ROOT
 
 KEY = "sesame"
@@ -60,9 +60,7 @@ def vllm_serving(options: VllmOptions = STARTER) -> Iterator[VllmServe]:
         yield _noted(options, VllmServe(int(RUNNING_AT), 0))
         return
     pytest.importorskip("vllm", reason="vLLM is not installed: `make install`")
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port = bound.getsockname()[1]
+    port = free_port()
     command = [
         sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", options.model,
         "--served-model-name", options.name, "--host", "127.0.0.1", "--port", str(port), "--api-key", KEY,
