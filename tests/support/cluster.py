@@ -63,6 +63,26 @@ class Member(Running):
         """End its lease, as if it could not have been renewed."""
         await self.backend.release(Lease(self.name, self.cluster.membership.epoch))
 
+    @contextlib.asynccontextmanager
+    async def without_lease(self) -> AsyncIterator[None]:
+        """Lose the lease, and get no new one before the end."""
+        membership, may_join = self.opened.node, asyncio.Event()
+        assert membership is self.cluster.membership
+        join = membership.join
+
+        async def join_later() -> None:
+            await may_join.wait()
+            await join()
+
+        membership.join = join_later  # type: ignore[method-assign]
+        await self.lose_lease()
+        await until(lambda: not membership.holds(), "the loss")
+        try:
+            yield
+        finally:
+            membership.join = join  # type: ignore[method-assign]
+            may_join.set()
+
     @contextlib.contextmanager
     def commits_held(self) -> Iterator[None]:
         """Commit nothing of what is written meanwhile, and then all of it."""
