@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.dialects.foreign import ForeignReader
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.parser import Asked, MarkupParser

@@ -34,7 +34,7 @@ from realtime.store.base import ResponseStore
 from realtime.store.cluster.hosts import ThreadHost
 from realtime.store.cluster.stores import make_backend, open_cluster
 from realtime.store.event_log import EventLog
-from realtime.store.memory import memory_stores
+from realtime.store.memory.stores import memory_stores
 from realtime.store.packed.bounds import bounds_of
 from realtime.store.packed.commits import Commits
 from realtime.store.records import Head, Record

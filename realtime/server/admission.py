@@ -22,9 +22,9 @@ from realtime.wire.errors import ErrorCode, WireError
 
 from .auth import authenticate
 from .keys import KeyRing
-from .limit_book import LimitBook
 from .origins import is_loopback, origin_allowed
 from .revocation import Revocation
+from .tenant_limits import LimitsByTenant
 from .tickets import Tickets
 
 _RETRY_SECONDS = 5.0
@@ -45,7 +45,7 @@ class Admission:
     """Admission at all doors. `revocation` ends what is open when its key is removed. `limits`: of each tenant.
 
     `draining`: sockets are refused; requests are not, because the service refuses new work in them. `lag`: the seconds
-    by which the event loop is late.
+    by which the event loop is late. `/ready` is not 200 while sockets are refused for one of both.
     """
 
     def __init__(self, settings: Settings, sealing_keys: Sequence[bytes] = (), config: Path | None = None) -> None:
@@ -54,7 +54,7 @@ class Admission:
         """
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
-        self.limits = LimitBook(self._ring, settings.scheduling.tenants, config)
+        self.limits = LimitsByTenant(self._ring, settings.scheduling.tenants, config)
         self.tickets = Tickets(sealing_keys, self._ring)
         self.revocation = Revocation(self._ring)
         self._allowed_origins = settings.server.allowed_origins
@@ -68,6 +68,13 @@ class Admission:
         self.num_requests = 0  # over HTTP, being answered
         self._empty = asyncio.Event()
         self._empty.set()
+
+    @property
+    def behind(self) -> bool:
+        """Return whether sockets are refused because earlier ones take all the time: they come by thousands when
+        another node is lost. A process that was stopped is behind, too, for a moment after it wakes up.
+        """
+        return self.lag() > _MAX_LAG_SECONDS
 
     def admit_socket(self, handshake: HTTPConnection) -> Principal:
         """Return the principal who opens a socket. Raises WireError."""
@@ -174,8 +181,7 @@ class Admission:
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=_RETRY_SECONDS)
 
     def _check_pace(self) -> None:
-        """Refuse a socket while earlier ones take all the time: they come by thousands when another node is lost."""
-        if self.lag() > _MAX_LAG_SECONDS:
+        if self.behind:
             text = "The server is behind with its work: connect again a little later."
             raise WireError(ErrorCode.SERVER_IS_OVERLOADED, text, retry_after=_RETRY_SECONDS)
 

@@ -71,7 +71,7 @@ class Cluster:
         self.nodes = PeerNodes(me, membership, copies, max_bytes, metrics)
         self.door = Door(me, service, self, limits, metrics.strangers)
         service.directory.nodes = self.nodes
-        self._draining = self._left = False
+        self._draining = self._left = self._begins_again = False
         self._num_lost = 0  # leases
         self._forgetting = Forgetting(service.registry, service.held.stores, membership)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -135,10 +135,17 @@ class Cluster:
     def _on_lost(self) -> None:
         self._metrics.leases_lost.add()
         self._num_lost += 1
-        if not self._draining:
+        if not self._draining and not self._begins_again:  # else that goes on until there is a lease
+            self._begins_again = True
             self._spawn(self._begin_again(), "lease lost")
 
     async def _begin_again(self) -> None:
+        try:
+            await self._let_go_and_join()
+        finally:
+            self._begins_again = False
+
+    async def _let_go_and_join(self) -> None:
         logger.warning("the lease of node=%s is lost: what ran here goes on elsewhere", self.me.name)
         await self._service.lose()
         self._send_away()

@@ -73,28 +73,38 @@ def serve(
     no port or no engine.
     """
     _configure_logging(settings.server.log_level, settings.server.log_format)
-    try:
-        with contextlib.ExitStack() as undo:
-            listening = undo.enter_context(listen(settings.server.host, settings.server.port))
+    with contextlib.ExitStack() as sockets:  # closed in the end, whoever has used them and whatever has failed
+        try:
+            listening = sockets.enter_context(listen(settings.server.host, settings.server.port))
             for_metrics = _listen_for_metrics(settings.server)
-            undo.enter_context(for_metrics or contextlib.nullcontext())
+            sockets.enter_context(for_metrics or contextlib.nullcontext())
             script = read_script(Path(settings.script)) if settings.script is not None else None
-            if (lock := hold_store(settings)) is not None:
-                undo.callback(lock.release)
             node = configured_node(settings.cluster, settings.server, listening.getsockname()[1])
-            gateway = make_gateway(prepare(settings), start_tracing(os.environ), script, config, lock, node)
-            undo.pop_all()
-    except (CannotListen, CannotPlay, TracingError, CannotOpen, CannotJoin) as error:
-        print(f"realtime: {error}", file=sys.stderr)
-        if isinstance(error, CannotJoin):
-            explain_cluster(settings)
-        return 1
-    if warning := exposure_warning(gateway.settings):
-        logger.warning(warning)
-    if node is not None and not node.shared:
-        logger.warning(NO_SECRET)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(gateway, listening, for_metrics, script))
+            gateway = _prepared_gateway(settings, prepare, script, config, node)
+        except (CannotListen, CannotPlay, TracingError, CannotOpen, CannotJoin) as error:
+            print(f"realtime: {error}", file=sys.stderr)
+            if isinstance(error, CannotJoin):
+                explain_cluster(settings)
+            return 1
+        if warning := exposure_warning(gateway.settings):
+            logger.warning(warning)
+        if node is not None and not node.shared:
+            logger.warning(NO_SECRET)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(gateway, listening, for_metrics, script))
+
+
+def _prepared_gateway(
+    settings: Settings, prepare: Callable[[Settings], Settings], script: ScriptFile | None, config: Path | None,
+    node: Node | None,
+) -> Gateway:  # fmt: skip
+    """Make the gateway once the store is held and everything is prepared. Its stores have the lock then."""
+    with contextlib.ExitStack() as undo:
+        if (lock := hold_store(settings)) is not None:
+            undo.callback(lock.release)
+        gateway = make_gateway(prepare(settings), start_tracing(os.environ), script, config, lock, node)
+        undo.pop_all()
+        return gateway
 
 
 def make_gateway(

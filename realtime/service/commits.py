@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from realtime.store.base import Batches, store_unavailable
+from realtime.store.base import Batches
+from realtime.wire.errors import store_unavailable
 
 
 async def committed(batches: Batches | None) -> None:
@@ -13,6 +14,7 @@ async def committed(batches: Batches | None) -> None:
     """
     if batches is None or batches.settled:
         return
+    batches.hurry()
     number, given_up, reached = batches.collecting, batches.given_up, asyncio.Event()
 
     def look() -> None:

@@ -84,23 +84,20 @@ class Conversations:
 
     async def update(self, principal: Principal, conversation_id: str, metadata: dict[str, str]) -> ConversationObject:
         """Replace the metadata of a conversation."""
-        self._check_writable()
-        conversation = await self._find(principal, conversation_id)
+        conversation = await self._find_to_change(principal, conversation_id)
         self.store.update(conversation, metadata)
         return self._object(conversation)
 
     async def delete(self, principal: Principal, conversation_id: str) -> ConversationDeleted:
         """Forget a conversation. Its responses stay, and a running one continues."""
-        self._check_writable()
-        self.store.delete(await self._find(principal, conversation_id))
+        self.store.delete(await self._find_to_change(principal, conversation_id))
         return ConversationDeleted(id=conversation_id)
 
     async def fork(self, principal: Principal, conversation_id: str, item_id: str | None) -> ConversationObject:
         """Begin a conversation with a copy of this one's items, up to and including the one named. A response that runs
         in this conversation stays here.
         """
-        self._check_writable()
-        conversation = await self._find(principal, conversation_id)
+        conversation = await self._find_to_change(principal, conversation_id)
         return self._object(self.store.fork(conversation, item_id, int(self._clock())))
 
     # -- items; `include` names what they show beside what they always show
@@ -109,9 +106,8 @@ class Conversations:
         self, principal: Principal, conversation_id: str, items: Sequence[InputItem], include: Collection[str] = ()
     ) -> ItemPage:
         """Append items, all or none. Return them as they are shown from then on."""
-        self._check_writable()
         remembered = self._admit(principal, items)
-        conversation = await self._find(principal, conversation_id)
+        conversation = await self._find_to_change(principal, conversation_id)
         to_come = (item for response in self._begun_in(conversation) for item in response.input)
         check_no_second_output([*conversation.items(), *to_come], items)
         added = self.store.post(conversation, items, remembered, int(self._clock()))
@@ -143,8 +139,7 @@ class Conversations:
 
     async def delete_item(self, principal: Principal, conversation_id: str, item_id: str) -> ConversationObject:
         """Remove one item, from the model's context too."""
-        self._check_writable()
-        conversation = await self._find(principal, conversation_id)
+        conversation = await self._find_to_change(principal, conversation_id)
         self.store.remove(conversation, item_id)
         return self._object(conversation)
 
@@ -168,6 +163,12 @@ class Conversations:
         async with self._bound():
             conversation = await self.store.get(principal.tenant, conversation_id)
         conversation.check_exists()
+        return conversation
+
+    async def _find_to_change(self, principal: Principal, conversation_id: str) -> Conversation:
+        """Return a conversation that may be changed in this step of the loop. Raises WireError."""
+        conversation = await self._find(principal, conversation_id)
+        self._check_writable()
         return conversation
 
     def _admit(self, principal: Principal, items: Sequence[InputItem]) -> list[InputItem]:

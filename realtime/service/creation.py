@@ -57,7 +57,6 @@ class Creation:
         if earlier.source is not None:
             return earlier.source
         self._run_tasks.check_open()
-        self._stores.check_writable()
         serving = self._servings.now()
         check_request(request, serving.model, serving.dialect)
         check_background(request)

@@ -19,11 +19,11 @@ from realtime.runs.past import Past
 from realtime.runs.run import Ready, Run
 from realtime.runs.serving import Serving
 from realtime.settings.fields import ResponseSettings
-from realtime.store.base import Stores, store_unavailable
+from realtime.store.base import Stores
 from realtime.store.cluster.membership import HeldElsewhere
 from realtime.store.conversations import Conversation
 from realtime.store.records import Unfinished
-from realtime.wire.errors import WireError
+from realtime.wire.errors import WireError, store_unavailable
 
 from .commits import committed
 from .intake import Intake

@@ -53,8 +53,12 @@ class Truncations:
         conversations: ConversationStore,
         bound: Callable[[], AbstractAsyncContextManager[None]],
         work: WorkPool,
+        check_writable: Callable[[], None],
     ) -> None:
-        """bound: bounds the time of a look-up; see Patience. work: the pool in which long logs are searched."""
+        """bound: bounds the time of a look-up; see Patience. work: the pool in which long logs are searched.
+        check_writable: see Stores.
+        """
+        self._check_writable = check_writable
         self._registry = registry
         self._conversations = conversations
         self._bound = bound
@@ -107,6 +111,7 @@ class Truncations:
         assert isinstance(found, Replay)
         conversation = await self._conversation(tenant, found.record)
         record = self._registry.current_record(found.record)  # nothing is awaited from here on
+        self._check_writable()
         cut = cutoff.apply_to_record(record)
         if conversation is not None and record.turn is not None and cut.turn is not record.turn:
             self._check_idle(conversation, record)

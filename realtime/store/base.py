@@ -19,7 +19,7 @@ import msgspec
 
 from realtime.context.turns import Turn
 from realtime.engine.base import TokenChunk
-from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.errors import store_unavailable
 from realtime.wire.items import InputItem, OutputItem
 
 from .cluster.membership import Membership
@@ -27,8 +27,6 @@ from .conversations import Conversation
 from .event_log import StoredLog
 from .records import Filter, Head, Note, Record, Unfinished
 from .shelves import Place, Span
-
-RETRY_SECONDS = 5.0  # that who was refused is to wait
 
 
 class ResponseStore(Protocol):
@@ -53,6 +51,9 @@ class ResponseStore(Protocol):
 
     def durable(self, response_id: str) -> int:
         """Return the number below which all events of a running response are committed."""
+
+    def is_pending(self, response_id: str) -> bool:
+        """Return whether there is a record that is not committed as it is."""
 
     def seal(self, record: Record, log: StoredLog, now: float) -> None:
         """End the journal of a response and keep its record and log. Other records may be dropped to make room."""
@@ -186,6 +187,9 @@ class Batches(Protocol):
     def settled(self) -> bool:
         """Return whether everything is committed."""
 
+    def hurry(self) -> None:
+        """Have what is collected committed soon, because somebody waits for it."""
+
     @property
     def on_commit(self) -> list[Callable[[], None]]:
         """A callback, called on the loop after each commit, and when what is not committed is given up."""
@@ -210,12 +214,8 @@ class Stores(msgspec.Struct, frozen=True):
     membership: Membership | None = None
 
     def check_writable(self) -> None:
-        """Refuse new work while nothing can be written. Raises WireError."""
+        """Refuse new work while nothing can be written. Raises WireError. To be called in the step that writes: the
+        lease of a node may be lost during any look-up.
+        """
         if self.trouble() is not None:
             raise store_unavailable()
-
-
-def store_unavailable() -> WireError:
-    """Return the refusal of a request that needs the store, while the store can't be read or written."""
-    text = "The server's store can't be used at the moment: try again later."
-    return WireError(ErrorCode.STORE_UNAVAILABLE, text, retry_after=RETRY_SECONDS)

@@ -14,7 +14,7 @@ import msgspec
 
 from realtime.context.listing import complete, fresh_prefix, hide_decrypted
 from realtime.context.turns import Turn
-from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.errors import ErrorCode, WireError, store_unavailable
 from realtime.wire.items import AnyItem, InputItem, Item, OutputItem, id_of
 
 from .shelves import Place
@@ -39,7 +39,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 class Conversation:
     """One conversation. `num_users`: responses that wait for it or work on it. `created_at`: unix seconds; `place`: its
-    place in the order of its owner's conversations.
+    place in the order of its owner's conversations. `deleted`: nothing may be added to this object any more.
+    `given_up`: because its node has lost its lease, so the conversation is still there, and may have another node.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Conversation:
         self.place = Place(begun_at, conversation_id)
         self.metadata = metadata
         self.num_users = 0
-        self.deleted = False
+        self.deleted = self.given_up = False
         self._entries: dict[str, Entry] = {}
         self._turn: Turn | None = None  # all items, with the exact tokens of the last response where they still hold
         self._num_item_bytes = 0
@@ -85,8 +86,16 @@ class Conversation:
         """Return all items as clients see them, oldest first."""
         return [entry.shown for entry in self._entries.values()]
 
+    def give_up(self) -> None:
+        """Note that this node does not have it any more."""
+        self.deleted = self.given_up = True
+
     def check_exists(self) -> None:
-        """Refuse to continue with a conversation that was deleted since it was looked up. Raises WireError."""
+        """Refuse to continue with a conversation that was deleted or given up since it was looked up. Raises
+        WireError.
+        """
+        if self.given_up:
+            raise store_unavailable()
         if self.deleted:
             raise conversation_not_found(self.id)
 

@@ -227,15 +227,17 @@ class RemoteEngineHealth(msgspec.Struct, kw_only=True):
 
 
 class Readiness(msgspec.Struct, kw_only=True):
-    """The answer of `/ready`: whether a response can be created now, and what the server holds. `structured_output`:
-    false while schemas and grammars can't be compiled. `template`: only if it is unsafe. `node`: only in a cluster.
-    `engines`: only if they are remote, in the order of the settings.
+    """The answer of `/ready`: whether a response can be created now, and what the server holds. `behind`: sockets are
+    refused, because the server is late with its work. `structured_output`: false while schemas and grammars can't be
+    compiled. `template`: only if it is unsafe. `node`: only in a cluster. `engines`: only if they are remote, in the
+    order of the settings.
     """
 
     ready: bool
     engine: str
     since: float
     draining: bool
+    behind: bool
     num_restarts: int
     engine_running: int
     engine_waiting: int

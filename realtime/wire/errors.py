@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+_STORE_RETRY_SECONDS = 5.0  # to wait while the store can't be used
+
 
 class Fault(enum.Enum):
     """The party that has to act. The value is OpenAI's `error.type`."""
@@ -155,6 +157,12 @@ def draining() -> WireError:
     return WireError(ErrorCode.SERVER_DRAINING, "The server is restarting: connect again and repeat the request.")
 
 
+def store_unavailable() -> WireError:
+    """Return the refusal of a request that needs the store, while the store can't be read or written."""
+    text = "The server's store can't be used at the moment: try again later."
+    return WireError(ErrorCode.STORE_UNAVAILABLE, text, retry_after=_STORE_RETRY_SECONDS)
+
+
 def not_permitted(message: str) -> WireError:
     """Return the refusal of something that a client which may connect may not do."""
     return WireError(ErrorCode.NOT_PERMITTED, message)
@@ -164,3 +172,8 @@ def response_not_found(response_id: str) -> WireError:
     """Return the refusal for a response that does not exist, or is another tenant's: nobody can tell which."""
     text = f"Response with id '{response_id}' not found."
     return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)
+
+
+def invalid_member(path: str, reason: str) -> WireError:
+    """Return the refusal of a request for a member of it, by its path: what is wrong, the limit, what to do."""
+    return WireError(ErrorCode.INVALID_REQUEST, f"`{path}`: {reason}.", param=path)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import httpx2
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import ScriptedTokenizer, say
+from tests.support.patience import SECONDS
 from tests.support.server import changed, running
 from tests.support.steps import begin, engine_holds, finish
 from tests.support.transcript import assert_error, check, types
@@ -59,6 +64,22 @@ async def test_a_full_server_refuses_with_a_time_to_come_back() -> None:
         await client.until_done()
         await client.send("response.create", input="hi", stream_id="c")
         assert (await client.receive())["type"] == "response.created", "the lane is free again"
+
+
+async def test_while_sockets_are_refused_a_load_balancer_is_told_so() -> None:
+    """A node that was stopped and wakes up takes none for a moment: `/ready` must not have them sent here."""
+    async with (
+        running(say("a")) as server,
+        httpx2.AsyncClient(base_url=server.http, trust_env=False, timeout=SECONDS) as http,
+    ):
+        for lag in (0.0, 2.1, 0.0):
+            server.gateway.admission.lag = lambda lag=lag: lag  # type: ignore[misc]
+            answer = await http.get("/ready")
+            assert answer.status_code == (503 if lag else 200)
+            assert (answer.json()["ready"], answer.json()["behind"]) == (not lag, bool(lag))
+            with pytest.raises(InvalidStatus) if lag else contextlib.nullcontext():
+                async with server.client():
+                    pass
 
 
 async def test_a_prompt_that_is_too_long_fails_after_created() -> None:

@@ -173,7 +173,8 @@ async def test_what_is_over_is_continued_elsewhere_before_the_store_has_heard_of
     ):
         waiting = found.members[0].opened.commits.on_commit
         with found.members[0].commits_held():
-            response_id = check(await one.create("first"))["id"]
+            response_id = await begin(one, "first")
+            await until(lambda: not found.members[0].running, "the end of the first, which nobody is told yet")
             num_waiting = len(waiting)
             asking = asyncio.create_task(two.create("second", previous_response_id=response_id))
             await until(lambda: asking.done() or len(waiting) > num_waiting, "the other node's question")

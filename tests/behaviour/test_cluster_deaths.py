@@ -15,9 +15,9 @@ import pytest
 
 from realtime.engine.scripted import say
 from realtime.server import cluster
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.records import Unfinished
 from tests.support.cluster import Member, Nodes, member, nodes
+from tests.support.memory_backend import MemoryBackend
 from tests.support.patience import SECONDS
 from tests.support.restarts import timeless
 from tests.support.steps import begin, resume, take, take_all, until
@@ -175,6 +175,36 @@ async def test_a_node_that_lost_its_lease_begins_again() -> None:
                 assert check(events)["status"] == "completed"
                 new = await found.while_stepping(client.create("new"))
                 assert check(new)["id"].startswith("resp_a_")
+
+
+async def test_a_lease_that_is_lost_at_once_is_asked_for_again_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the node has heard that it has one. Two that begin again would each take the other's lease away."""
+    async with nodes("a", "b", script=SCRIPT) as found:
+        a = found.members[0]
+        node, begins = a.opened.node, list[int]()
+        acquire, begin_again = node._acquire, a.cluster._begin_again
+
+        async def acquire_in_vain() -> Any:
+            monkeypatch.setattr(node, "_acquire", acquire)
+            reset, lease = await acquire(), node._lease
+            assert lease is not None
+            await a.backend.release(lease)
+            node._lose(lease)
+            return reset
+
+        def count() -> Any:
+            begins.append(node.epoch)
+            return begin_again()
+
+        monkeypatch.setattr(node, "_acquire", acquire_in_vain)
+        monkeypatch.setattr(a.cluster, "_begin_again", count)
+        before = node.epoch
+        await a.lose_lease()
+        await until(lambda: a.cluster.membership.holds() and node.epoch > before, "a new lease")
+        assert begins == [before]
+        await found.know_each_other()
+        async with a.client(native=True) as client:
+            assert check(await found.while_stepping(client.create("new")))["id"].startswith("resp_a_")
 
 
 async def test_what_can_not_be_taken_over_does_not_keep_the_rest_lying(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
 """Whatever befalls the nodes of a cluster, their network and their store, and whenever: what clients are told is kept,
-and told by one. Whole nodes, in the manner of Jepsen; a schedule follows from its seed, and takes no time.
+and told by one. Whole nodes, in the manner of Jepsen: schedules that follow from a seed, and scenes. They take no time.
 
 `TESTS_SEED=<n>` plays one schedule again and shows what happens in it, `TESTS_SCHEDULES=<n>` that many.
 """
@@ -12,10 +12,11 @@ import os
 import pytest
 
 from tests.support.cluster_history import judge
-from tests.support.cluster_schedule import failures, played
+from tests.support.cluster_schedule import failures, failures_of, played
 from tests.support.long import effort
 from tests.support.simulation.__main__ import ALONE, play
 from tests.support.simulation.planted import PLANTED, Planted
+from tests.support.simulation.scenes import SCENES, Scene
 
 NUM_SCHEDULES = int(os.environ.get("TESTS_SCHEDULES", effort(24, 4_000)))
 SEED = os.environ.get("TESTS_SEED")
@@ -33,14 +34,22 @@ def test_any_schedule_keeps_what_was_promised(part: int) -> None:
     assert found == [], f"{len(found)} failures; TESTS_SEED=<seed> plays one of them again"
 
 
-LONG = {name: [pytest.mark.long] for name, bug in PLANTED.items() if bug.seed is None}
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+def test_a_scene_keeps_what_was_promised(scene: Scene) -> None:
+    assert failures_of(scene) == []
 
 
-@pytest.mark.parametrize("bug", [pytest.param(bug, id=name, marks=LONG.get(name, [])) for name, bug in PLANTED.items()])
+@pytest.mark.parametrize("bug", PLANTED.values(), ids=PLANTED)
 def test_a_planted_bug_is_found(monkeypatch: pytest.MonkeyPatch, bug: Planted) -> None:
     bug.plant(monkeypatch)
-    seeds = [bug.seed] if bug.seed is not None else []
-    assert any(failures(one, bug.kinds) for one in (*seeds, *range(300)))
+    assert failures_of(SCENES[bug.scene])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("bug", PLANTED.values(), ids=PLANTED)
+def test_a_planted_bug_is_found_by_chance(monkeypatch: pytest.MonkeyPatch, bug: Planted) -> None:
+    bug.plant(monkeypatch)
+    assert any(failures(seed, bug.kinds) for seed in range(300))
 
 
 def test_what_is_played_for_a_time_ends_with_what_failed() -> None:

@@ -198,12 +198,14 @@ async def test_after_the_grace_what_runs_is_left_to_the_next_server_that_has_its
     seen = [event for event in seen if event.get("response_id") == response_id]
     opened = open_stores(tmp_path / "store.db", bounds_of(settings.responses), settings.store)
     async with (
-        running(script, settings, stores=opened.stores, recover=True) as server,
+        running(script, settings, tick_seconds=None, stores=opened.stores, recover=True) as server,
         server.client(native=True) as native,
     ):
         await native.send("response.resume", response_id=response_id, starting_after=seen[-1]["sequence_number"])
         resumed = await native.receive()
         assert resumed["resumed"]["recovery"] == {"kind": "exact", "attempts": 1}
+        await until(lambda: engine_holds(server) == 3)
+        server.engine.step(10)
         seen += await native.until_done(response_id)
         assert [event["delta"] for event in seen if event["type"] == "response.output_text.delta"] == list("abcdef")
         assert [event["sequence_number"] for event in seen] == list(range(seen[0]["sequence_number"], len(seen) + 2))

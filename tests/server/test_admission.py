@@ -182,10 +182,12 @@ def test_nothing_is_kept_of_a_tenant_that_has_left(guarded: Settings, keys: dict
 def test_a_server_that_is_behind_takes_no_new_socket_and_goes_on_with_requests() -> None:
     admission = Admission(Settings())
     admission.lag = lambda: 2.1
+    assert admission.behind
     refused = refusal(admission, knock())
     assert (refused.code, refused.retry_after) == (ErrorCode.SERVER_IS_OVERLOADED, 5.0)
     assert admission.admit_request(knock()) == LOCAL
     admission.lag = lambda: 1.9
+    assert not admission.behind
     assert admission.admit_socket(knock()) == LOCAL
 
 

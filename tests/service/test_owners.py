@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from realtime.service.owners import Owners
-from realtime.store.base import store_unavailable
 from realtime.store.cluster.membership import Owner
-from realtime.wire.errors import WireError
+from realtime.wire.errors import WireError, store_unavailable
 
 
 class Store:

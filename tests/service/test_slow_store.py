@@ -21,6 +21,7 @@ from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import ItemReference
+from realtime.wire.requests import Through
 from tests.support.event_loop import nothing_left
 from tests.support.jobs import make_request, turns_until, user
 from tests.support.slow_store import Gate, assert_nothing_left, slow_stores
@@ -294,6 +295,56 @@ async def test_what_is_asked_of_a_response_that_was_deleted_meanwhile_is_refused
         here.service.registry.delete(here.done)
         here.gate.open()
         assert await refusal(asking) is E.RESPONSE_NOT_FOUND
+
+
+# -- a store that can't be written any more when the look-up is answered: a node has lost its lease, say
+
+CHANGES: dict[str, Call] = {
+    **{name: OPERATIONS[name] for name in ("update", "delete", "add", "remove")},
+    "fork": lambda here: here.service.conversations.fork(LOCAL, here.conversation, None),
+    "delete a response": ASKED["delete"],
+    "truncate": lambda here: here.service.truncate(LOCAL, here.done, Through(2)),
+}
+
+
+STARTING = {what: create for what, create in CREATES.items() if what != "previous, items"}  # that finds no such item
+
+
+@LATE
+@pytest.mark.parametrize(("name", "members"), STARTING.values(), ids=STARTING)
+async def test_nothing_starts_that_can_not_be_written_any_more(
+    name: str, members: dict[str, Any], asks_first: bool
+) -> None:
+    """Its events would go nowhere, and whoever has it next does not know of it."""
+    async with slow() as here:
+        here.gate.asks_first = asks_first
+        here.gate.hold(name)
+        creating = here.begin(create_after(here, members))
+        await here.at(name)
+        here.gate.trouble = "node a has no lease"
+        here.gate.open()
+        assert await refusal(creating) is E.STORE_UNAVAILABLE
+        assert not here.service.num_running
+
+
+@LATE
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+async def test_no_change_is_confirmed_that_can_not_be_written_any_more(change: Call, asks_first: bool) -> None:
+    async with slow() as here:
+        conversation = here.gate.memory.conversations._tenants["local"].conversations[here.conversation]
+        before = (conversation.items(), dict(conversation.metadata), here.gate.memory.conversations.num_bytes)
+        here.gate.asks_first = asks_first
+        here.gate.hold()
+        changing = here.begin(change(here))
+        await here.at()
+        here.gate.trouble = "node a has no lease"
+        here.gate.open()
+        assert await refusal(changing) is E.STORE_UNAVAILABLE
+        assert (conversation.items(), conversation.metadata, here.gate.memory.conversations.num_bytes) == before
+        record = await here.gate.memory.responses.get(here.done, 0.0)
+        assert record is not None
+        assert record.response.output == (await here.service.show(LOCAL, here.done)).output
+        assert not record.response.truncated
 
 
 # -- the engine and the end, while something is looked up

@@ -1,5 +1,6 @@
-"""Random schedules of whole nodes: what clients do and what befalls the nodes, the network and the store follows from a
-seed, and so does when. `failures(seed)` plays one and says what is not as promised.
+"""Schedules of whole nodes. What clients do and what befalls the nodes, the network and the store follows from a seed,
+and so does when; or a scene says it. `failures(seed)` and `failures_of(scene)` play one, and return what is not as
+promised.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from .simulation.clients import Clients
 from .simulation.conversing import Conversing
 from .simulation.faults import KINDS, Faults
 from .simulation.node import SimulatedNode
+from .simulation.scenes import Scene
+from .simulation.setup import Setup
 from .simulation.store import STORE
 from .simulation.world import World
 
@@ -45,8 +48,8 @@ class _Model:
     generation is another sample.
     """
 
-    def __init__(self, seed: int, history: History, rng: random.Random) -> None:
-        self._longest = rng.choice([10, 60, 150])
+    def __init__(self, seed: int, history: History, setup: Setup) -> None:
+        self._lengths = setup.shortest, setup.longest
         self._seed = seed
         self._history = history
         self._rng = random.Random(f"{seed} samples")
@@ -55,7 +58,7 @@ class _Model:
     def __call__(self, request: EngineRequest) -> Iterator[Step]:
         turns = _TURN.findall(self._tokenizer.decode(request.prompt_token_ids))
         seeded = request.sampling.seed is not None
-        script = RandomScript(self._seed if seeded else self._rng.randrange(1 << 30), 1, self._longest)
+        script = RandomScript(self._seed if seeded else self._rng.randrange(1 << 30), *self._lengths)
         steps = list(script(request))
         self._history.prompts.append(turns)
         self._history.generated[turns[-1]] = self._history.generated.get(turns[-1], 0) + 1
@@ -66,18 +69,23 @@ class _Model:
 
 
 class Schedule:
-    """One schedule. `kinds`: of what goes wrong."""
+    """One schedule. `kinds`: of what goes wrong. `scene`: what happens; None: whatever the seed has."""
 
-    def __init__(self, seed: int, kinds: Sequence[str] = KINDS) -> None:
+    def __init__(self, seed: int, kinds: Sequence[str] = KINDS, scene: Scene | None = None) -> None:
         self.world = world = World(seed)
         self.rng = rng = world.random
-        self.history = History(strict=rng.random() < 0.6)
+        self.scene = scene
+        self.setup = setup = scene.setup if scene is not None else Setup.random(rng)
+        self.history = History(strict=setup.strict)
         self.settings = changed(
             Settings(), deliver="after_commit" if self.history.strict else "at_once", retention_seconds=36_000.0,
-            drain_seconds=rng.choice([1.0, 10.0]),
+            drain_seconds=setup.drain_seconds,
         )  # fmt: skip
-        self.model = _Model(seed, self.history, rng)
-        self.engine_options: dict[str, Any] = {"seeds_are_free": rng.random() < 0.7, "max_num_seqs": rng.choice([2, 8])}
+        self.model = _Model(seed, self.history, setup)
+        self.engine_options: dict[str, Any] = {
+            "seeds_are_free": setup.seeds_are_free,
+            "max_num_seqs": setup.max_num_seqs,
+        }
         self.nodes: dict[str, SimulatedNode] = {}
         self.clients = Clients(world.loop, rng, self.history, lambda: list(self.nodes.values()))
         self.asking = Asking(self.clients)
@@ -102,25 +110,28 @@ class Schedule:
 
     async def play(self) -> None:
         """Do everything, and hear what is there in the end."""
-        rng = self.rng
-        for name in _NAMES[: rng.randint(2, 4)]:
+        for name in _NAMES[: self.setup.num_nodes]:
             self.start(name)
-        await self._until(self._know_each_other, 30, "nodes that know each other")
+        await self.until(self._know_each_other, 30, "nodes that know each other")
+        await (self._at_random() if self.scene is None else self.scene.play(self))
+        await self._end()
+
+    async def _at_random(self) -> None:
+        rng = self.rng
         await self._begin()
         for _ in range(rng.randint(8, 20)):
             if rng.random() < 0.3:
-                self._spawn(self.faults.one())
+                self.spawn(self.faults.one())
             else:
-                self._spawn(self._ask())
+                self.spawn(self._ask())
             await asyncio.sleep(rng.choice([0.0, 0.001, 0.01, 0.1, 0.5, 1.0, 3.0]) * rng.random())
-        await self._end()
 
     # -- what clients do
 
     async def _begin(self) -> None:
         """A conversation, and something that is asked, so that there is something."""
-        await self._converse(self.clients.node())
-        self._spawn(self._create())
+        await self.converse(self.clients.node())
+        self.spawn(self._create())
 
     async def _ask(self) -> None:
         rng, clients = self.rng, self.clients
@@ -138,23 +149,23 @@ class Schedule:
         elif what == "stop":
             await clients.stop(node, some, rng.choice(["cancel", "interrupt"]), rng.choice([None, None, 3, 10]))
         elif what == "converse":
-            await self._converse(node)
+            await self.converse(node)
         elif what == "lanes":
-            texts = [self._text() for _ in range(rng.randint(2, 4))]
+            texts = [self.text() for _ in range(rng.randint(2, 4))]
             members = {"on_disconnect": {"policy": "continue"}, **self._in_conversation(0.3)}
             await self.asking.in_lanes(node, texts, [rng.choice("xxy") for _ in texts], members)
         elif what == "stream":
-            text, members = self._text(), self._members()
+            text, members = self.text(), self._members()
             members.pop("background", None)
             await self.asking.by_post(node, text, members)
         elif what == "again":
-            text, members = self._text(), self._members()
+            text, members = self.text(), self._members()
             members.pop("background", None)
             await self.asking.again(node, text, {**members, "request_id": f"r-{text}"}, rng.choice([1, 3, 10]))
         elif what in ("put", "take out", "list", "delete conversation"):
             await self._change_conversation(what, node)
         elif what == "steer":
-            await clients.steer(node, some, self._text())
+            await clients.steer(node, some, self.text())
         elif what == "truncate":
             await clients.truncate(node, some)
         elif what == "delete":
@@ -168,7 +179,7 @@ class Schedule:
         conversation = self.rng.choice(self.conversations)
         self.note(f"{what} {conversation} at {node.name}")
         if what == "put":
-            await self.conversing.put(node, conversation, [self._text() for _ in range(self.rng.randint(1, 3))])
+            await self.conversing.put(node, conversation, [self.text() for _ in range(self.rng.randint(1, 3))])
         elif what == "take out":
             await self.conversing.take_out(node)
         elif what == "list":
@@ -176,18 +187,19 @@ class Schedule:
         elif len(self.conversations) > 1:
             await self.conversing.delete(node, conversation)
 
-    async def _converse(self, node: SimulatedNode) -> None:
+    async def converse(self, node: SimulatedNode) -> None:
+        """Begin a conversation."""
         if (conversation := await self.clients.converse(node)) is not None:
             self.conversations.append(conversation)
             self.history.conversed[conversation] = self.world.loop.time()
 
     async def _create(self) -> None:
-        text, members = self._text(), self._members()
+        text, members = self.text(), self._members()
         await self._send(text, members, self.rng.random() < 0.7)
 
     async def _create_at_many(self) -> None:
         """The same request at several nodes at once."""
-        text, members = self._text(), self._members()
+        text, members = self.text(), self._members()
         members["request_id"] = f"r-{text}"
         on_socket = self.rng.random() < 0.6
         await asyncio.gather(*(self._send(text, members, on_socket) for _ in range(self.rng.randint(2, 3))))
@@ -204,9 +216,10 @@ class Schedule:
     def ask_for_much(self, node: SimulatedNode) -> None:
         """Ask a node for more than it can say in a few seconds."""
         for _ in range(6):
-            self._spawn(self.clients.create(node, self._text(), {"on_disconnect": {"policy": "continue"}}))
+            self.spawn(self.clients.create(node, self.text(), {"on_disconnect": {"policy": "continue"}}))
 
-    def _text(self) -> str:
+    def text(self) -> str:
+        """Return something to ask that was not asked before."""
         self._num_texts += 1
         return f"q{self._num_texts}"
 
@@ -242,18 +255,19 @@ class Schedule:
         """Let all be well, wait until nothing goes on, and look."""
         history = self.history
         await asyncio.sleep(self.rng.choice([0.0, 2.0, 10.0, 20.0]) * self.rng.random())
-        await self._until(lambda: not self.faults.num_chases, 80, "chases")
+        await self.until(lambda: not self.faults.num_chases, 80, "chases")
         await self.faults.mend()
         self.note("all is well")
-        await asyncio.wait(self._tasks, timeout=_END_SECONDS)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_END_SECONDS)
         history.unfinished += [f"{task.get_coro()}" for task in self._tasks if not task.done()]
         for task in self._tasks:
             if task.done() and (error := task.exception()) is not None:
                 history.errors.append(f"a client failed: {error!r}")
         await asyncio.sleep(_NOTICED_SECONDS if history.lost else 0.0)
-        await self._until(self._know_each_other, 60, "nodes that know each other again")
-        await self._until(self._nothing_runs, 60, "no running responses")
-        await self._until(lambda: all(node.opened.commits.settled for node in self.nodes.values()), 30, "commits")
+        await self.until(self._know_each_other, 60, "nodes that know each other again")
+        await self.until(self._nothing_runs, 60, "no running responses")
+        await self.until(lambda: all(node.opened.commits.settled for node in self.nodes.values()), 30, "commits")
         for response_id in self.clients.known:
             streams = self.rng.sample(sorted(self.nodes), 2)  # all nodes show it, two stream it: that is half the cost
             history.finals[response_id] = {
@@ -323,7 +337,8 @@ class Schedule:
         held = at_once(self.world.backend.range(b"held/", b"held0", 1))
         return not held and not any(node.num_running for node in self.nodes.values())
 
-    async def _until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        """Wait until something holds, and note what never did."""
         until = self.world.loop.time() + seconds
         while not condition():
             if self.world.loop.time() > until:
@@ -331,7 +346,8 @@ class Schedule:
                 return
             await asyncio.sleep(0.1)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin something; the schedule does not end before it."""
         self._tasks.append(asyncio.get_running_loop().create_task(work))
 
 
@@ -347,9 +363,9 @@ class _Bugs(logging.Handler):
             self._history.errors.append(f"logged: {record.getMessage()}: {record.exc_info[1]!r}")
 
 
-def played(seed: int, kinds: Sequence[str] = KINDS) -> Schedule:
+def played(seed: int, kinds: Sequence[str] = KINDS, scene: Scene | None = None) -> Schedule:
     """Play a schedule."""
-    schedule = Schedule(seed, kinds)
+    schedule = Schedule(seed, kinds, scene)
     bugs, logger, noise = _Bugs(schedule.history), logging.getLogger("realtime"), logging.getLogger("uvicorn.error")
     world = schedule.world
     logger.addHandler(bugs)
@@ -372,3 +388,8 @@ def played(seed: int, kinds: Sequence[str] = KINDS) -> Schedule:
 def failures(seed: int, kinds: Sequence[str] = KINDS) -> list[str]:
     """Play a schedule. Return what is wrong after it."""
     return [f"seed {seed}: {what}" for what in judge(played(seed, kinds).history)]
+
+
+def failures_of(scene: Scene, seed: int = 0) -> list[str]:
+    """Play a scene. Return what is wrong after it. `seed`: of what a scene leaves open, as how long a message takes."""
+    return judge(played(seed, scene=scene).history)

@@ -21,7 +21,10 @@ import msgspec
 
 from realtime.settings.fields import ResponseSettings
 from realtime.store.base import ConversationStore, RequestStore, ResponseStore, Stores
-from realtime.store.memory import MemoryConversations, MemoryRequests, MemoryResponses, memory_stores
+from realtime.store.memory.conversations import MemoryConversations
+from realtime.store.memory.requests import MemoryRequests
+from realtime.store.memory.responses import MemoryResponses
+from realtime.store.memory.stores import memory_stores
 
 from .steps import until
 
@@ -46,12 +49,13 @@ class Gate:
     """What look-ups pass. It stands open at first.
 
     asks_first: what waits has its answer already, which may be out of date when it arrives; else it asks only then.
-    broken: names of look-ups and writes that fail at once.
+    broken: names of look-ups and writes that fail at once. trouble: why nothing can be written, as of `Stores`.
     """
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
         self.asks_first = False
+        self.trouble: str | None = None
         self.broken: set[str] = set()
         self.waiting: list[Waiting] = []
         self._holds: Callable[[str], bool] = lambda name: False
@@ -146,7 +150,8 @@ def slow_stores(settings: ResponseSettings | None = None) -> tuple[Stores, Gate]
     gate = Gate(memory)
     responses = cast(ResponseStore, _Slow(memory.responses, "responses", gate))
     conversations = cast(ConversationStore, _Slow(memory.conversations, "conversations", gate))
-    return Stores(responses, conversations, cast(RequestStore, _Slow(memory.requests, "requests", gate))), gate
+    requests = cast(RequestStore, _Slow(memory.requests, "requests", gate))
+    return Stores(responses, conversations, requests, trouble=lambda: gate.trouble), gate
 
 
 def assert_nothing_left(service: Any, gate: Gate) -> None:

@@ -54,14 +54,16 @@ async def ready(call: Call) -> Response:
     gateway, admission = call.gateway, call.gateway.admission
     status, stats = gateway.engine.status, gateway.engine.stats()
     unsafe_in = gateway.service.unsafe_in
+    behind = admission.behind
     node = gateway.cluster.status if gateway.cluster is not None else UNSET
     ready = status.state is EngineState.READY and stats.takes_constraints and not admission.draining
-    ready = ready and (node is UNSET or node.lease)
+    ready = ready and not behind and (node is UNSET or node.lease)
     body = Readiness(
         ready=ready,
         engine=status.state.value,
         since=status.since,
         draining=admission.draining,
+        behind=behind,
         num_restarts=status.num_restarts,
         engine_running=stats.num_running,
         engine_waiting=stats.num_waiting,

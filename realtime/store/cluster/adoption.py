@@ -137,14 +137,15 @@ class Adoption:
 
     async def conversation(self, conversation_id: str) -> Conversation | None:
         """Return a conversation with all its items, which only this node writes from now on. Raises HeldElsewhere, and
-        Fenced.
+        Fenced, also under another lease by then: it may have another node.
         """
+        own = self.lease
         for _ in range(_MAX_TRIES):
             name, owner = keys.conversation(conversation_id), keys.owner(conversation_id)
             there, value = await self._backend.get([name, owner])
             if there is None:
                 return None
-            if value is None or keys.lease(value) != self._lease:
+            if value is None or keys.lease(value) != own:
                 if value is not None and not await self._backend.bury(keys.lease(value)):
                     held = keys.lease(value)
                     raise HeldElsewhere(Owner(held.node, held.epoch))
@@ -153,9 +154,12 @@ class Adoption:
                 except Conflict:
                     continue
             try:
-                return await read_conversation(self._backend, conversation_id, self._store, self._vocabulary)
+                found = await read_conversation(self._backend, conversation_id, self._store, self._vocabulary)
             except Torn:
                 continue
+            if self.lease != own:
+                raise Fenced
+            return found
         return None
 
     @property

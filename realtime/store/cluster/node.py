@@ -113,8 +113,9 @@ class ClusterNode(Membership):
         return self._on_lost
 
     def holds(self) -> bool:
-        """See Membership."""
-        return self._lease is not None and self._clock() < self._until
+        """See Membership. A new lease holds once the stores have begun with it: what was written before is dropped."""
+        lease = self._lease
+        return lease is not None and lease.epoch == self._epoch and self._clock() < self._until
 
     @property
     def trouble(self) -> str | None:
@@ -140,7 +141,8 @@ class ClusterNode(Membership):
         patience = self._clock() + 3 * self._times.live
         while True:
             reset = await self._host.ask(self._acquire())
-            if reset is not None:
+            lease = self._lease
+            if reset is not None and lease is not None:  # not lost already
                 break
             if self._committer.trouble is not None:  # what was asked meanwhile may have been granted, to nobody
                 patience = self._clock() + 3 * self._times.live
@@ -152,11 +154,10 @@ class ClusterNode(Membership):
             if not self._host.lives:
                 raise CannotJoin("the lease of an earlier process has not ended yet")
             await asyncio.sleep(_RETRY_SECONDS)
-        assert self._lease is not None
-        self._epoch = self._lease.epoch
+        self._epoch = lease.epoch
         self._begin(reset)
         if self._host.lives:
-            self._host.start(self._live(self._lease))
+            self._host.start(self._live(lease))
 
     async def leave(self) -> None:
         """See Membership."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from realtime.store.base import Claim, store_unavailable
+from realtime.store.base import Claim
 from realtime.store.packed.commits import Commits
 from realtime.store.packed.reader import Reader
+from realtime.wire.errors import store_unavailable
 
 from .response_rows import ResponseRows
 

@@ -173,7 +173,7 @@ class PackedConversations:
     def reset(self, num_bytes: int) -> None:
         """Drop everything that was written or is to be. num_bytes: of all existing conversations."""
         for conversation in list(self._known.values()):
-            conversation.deleted = True  # for responses that still work on it
+            conversation.give_up()  # for responses that still work on it, and who has looked it up
         self._known.clear()
         self._recent.clear()
         self._unsaved.clear()

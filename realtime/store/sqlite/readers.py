@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from realtime.store.base import store_unavailable
+from realtime.wire.errors import store_unavailable
 
 from .schema import connect
 

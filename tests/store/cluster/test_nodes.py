@@ -18,7 +18,6 @@ from realtime.settings.fields import StoreSettings
 from realtime.store.base import Claim
 from realtime.store.cluster import journal_rows, keys
 from realtime.store.cluster.backend import Away, Backend, Changes, Lease
-from realtime.store.cluster.hosts import AtOnceHost
 from realtime.store.cluster.membership import (
     CannotJoin,
     HeldElsewhere,
@@ -27,7 +26,6 @@ from realtime.store.cluster.membership import (
     TenantPlaces,
     tenant_digest,
 )
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.node import TIDY_BEATS, LeaseTimes
 from realtime.store.cluster.stores import Opened, make_backend, open_cluster, open_cluster_stores, put_together
 from realtime.store.records import Begun, Head, PastGeneration, Record, Unfinished
@@ -36,6 +34,8 @@ from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import Message
 from realtime.wire.requests import ResponseCreate
 from tests.support.at_once import at_once, no_sleep
+from tests.support.at_once_host import AtOnceHost
+from tests.support.memory_backend import MemoryBackend
 from tests.support.responses import Answer
 from tests.support.steps import until
 from tests.support.store_servers import StoreServers, started
@@ -187,6 +187,31 @@ def test_who_was_stopped_beyond_its_lease_changes_nothing(cluster: Cluster) -> N
     assert at_once(b.stores.responses.get("resp_a_1", 0.0)) == record
 
 
+async def test_a_lease_does_not_hold_before_the_stores_have_begun_with_it() -> None:
+    """What is written in between would be dropped with what is left of the earlier lease."""
+    granted, go_on = asyncio.Event(), asyncio.Event()
+
+    class LateHost(AtOnceHost):
+        """A host whose answers come late."""
+
+        async def ask(self, work: Any) -> Any:
+            found = await super().ask(work)
+            granted.set()
+            await go_on.wait()
+            return found
+
+    opened = put_together(MemoryBackend(), LateHost(at_once), "a", "ws://a", BOUNDS, sleep=no_sleep)
+    joining = asyncio.create_task(opened.node.join())
+    await granted.wait()
+    assert not opened.node.holds()
+    with pytest.raises(WireError):
+        opened.stores.check_writable()
+    go_on.set()
+    await joining
+    assert opened.node.holds()
+    opened.stores.check_writable()
+
+
 def test_what_is_finished_is_read_by_any_node(cluster: Cluster) -> None:
     a, b = cluster.node("a"), cluster.node("b")
     record = seal(a)
@@ -250,11 +275,35 @@ def test_a_conversation_is_written_by_who_has_it_in_memory(cluster: Cluster) -> 
     assert (found.items(), found.metadata) == (conversation.items(), {"k": "v"})
     a.stores.conversations.post(conversation, said, said, 1)  # it does not know yet
     assert conversation.deleted, "now it does"
+    with pytest.raises(WireError) as gone:
+        conversation.check_exists()
+    assert gone.value.code is ErrorCode.STORE_UNAVAILABLE, "it is there, and has another node"
     at_once(a.node.join())
     with pytest.raises(HeldElsewhere):
         at_once(a.stores.conversations.get("t", conversation.id))
     listed, _ = at_once(a.stores.conversations.list("t", [], Span(limit=10)))
     assert [one.id for one in listed] == [conversation.id]
+
+
+def test_a_conversation_that_was_read_under_a_lost_lease_is_not_this_nodes(cluster: Cluster) -> None:
+    """By the end of the look-up anybody may take it."""
+    a, b = cluster.node("a"), cluster.node("b")
+    conversation = b.stores.conversations.create("t", {}, 100)
+    at_once(b.node.leave())
+    read = cluster.backend.range
+
+    async def lose(*arguments: Any, **more: Any) -> Any:
+        cluster.backend.range = read  # type: ignore[method-assign]
+        cluster.later(10)
+        at_once(a.node.join())
+        return await read(*arguments, **more)
+
+    cluster.backend.range = lose  # type: ignore[method-assign]
+    with pytest.raises(WireError) as refused:
+        at_once(a.stores.conversations.get("t", conversation.id))
+    assert refused.value.code is ErrorCode.STORE_UNAVAILABLE
+    assert at_once(a.stores.conversations.get("t", conversation.id)).id == conversation.id
+    assert at_once(a.node.owner_of(conversation.id)) == Owner("a", a.node.epoch)
 
 
 def test_nodes_see_each_other(cluster: Cluster) -> None:

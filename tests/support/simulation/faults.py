@@ -36,9 +36,7 @@ class Faults:
         seconds = rng.choice([0.3, 2.0, 5.0, 9.0, 14.0]) * rng.uniform(0.5, 1.0)
         match kind:
             case "kill":
-                node.kill()
-                await self._last(kind, seconds)
-                self._start_again(node)
+                await self.kill(node, seconds)
             case "stop" | "hang":
                 node.stop(all_of_it=kind == "stop")
                 await self._last(kind, seconds)
@@ -52,19 +50,19 @@ class Faults:
                 await self._last(kind, seconds)
                 schedule.world.backend.away = False
             case "claim":
-                await self._claim()
+                await self.claim()
             case "isolate":
                 await self._isolate(node)
             case "chase":
                 self.num_chases += 1
-                await self._chase()
+                await self.chase()
                 self.num_chases -= 1
             case "suspend":
-                await self._suspend(node)
+                await self.suspend(node)
             case "ambush":
                 await self._ambush()
             case "fail over":
-                await self._fail_over(rng.choice([0.01, 0.05, 0.5, 2.0]) * rng.random(), rng.choice([0.0, 0.5, 3.0]))
+                await self.fail_over(rng.choice([0.01, 0.05, 0.5, 2.0]) * rng.random(), rng.choice([0.0, 0.5, 3.0]))
             case "lost answer":
                 node.way.loses = True
                 await self._last(kind, 0.5)
@@ -81,6 +79,19 @@ class Faults:
                 if free:
                     schedule.start(free[0])
         schedule.note(f"over: {kind} {node.name}")
+
+    async def kill(self, node: Any, seconds: float) -> None:
+        """Kill a node, and start it again after so long."""
+        node.kill()
+        await self._last("kill", seconds)
+        self._start_again(node)
+
+    async def cut_off(self, node: Any, seconds: float) -> None:
+        """Cut a node off from the store for so long."""
+        network = self._schedule.world.network
+        network.sever(node.name, STORE)
+        await self._last("isolate", seconds)
+        network.heal_way(node.name, STORE)
 
     async def mend(self) -> None:
         """Let all be well: everything is there again, or comes back."""
@@ -118,7 +129,7 @@ class Faults:
         await self._last(how, seconds)
         network.heal_way(one, other)
 
-    async def _fail_over(self, lost: float, away: float) -> None:
+    async def fail_over(self, lost: float, away: float) -> None:
         """Have a replica take over from the store, without the newest that was acknowledged."""
         world, history = self._schedule.world, self._schedule.history
         began = world.loop.time()
@@ -131,7 +142,7 @@ class Faults:
         world.backend.away = False
         history.lost.append((began - lost, world.loop.time()))
 
-    async def _chase(self) -> None:
+    async def chase(self) -> None:
         """Kill whoever has an answer, again and again."""
         schedule = self._schedule
         running = [one for node in schedule.nodes.values() for one in node.running]
@@ -152,7 +163,7 @@ class Faults:
             await self._last("chase", 0.5)
             self._start_again(has_it[0])
 
-    async def _suspend(self, node: Any) -> None:
+    async def suspend(self, node: Any) -> None:
         """Suspend a machine, whose clocks stand still meanwhile, with what it sends to the store on its way. All of it
         goes on at the moment in which somebody takes over what the node had.
         """
@@ -196,14 +207,11 @@ class Faults:
 
     async def _isolate(self, node: Any) -> None:
         """Cut a node off from the store while it has much to say, for longer than its lease lasts."""
-        schedule, network = self._schedule, self._schedule.world.network
-        schedule.ask_for_much(node)
+        self._schedule.ask_for_much(node)
         await asyncio.sleep(0.3)
-        network.sever(node.name, STORE)
-        await self._last("isolate", 14.0)
-        network.heal_way(node.name, STORE)
+        await self.cut_off(node, 14.0)
 
-    async def _claim(self) -> None:
+    async def claim(self) -> None:
         """Kill the node that is the next to claim a request, before its response begins."""
         schedule, killed = self._schedule, list[Any]()
 

@@ -9,20 +9,24 @@ from unittest import mock
 
 import pytest
 
+from realtime.runs.job import Job
 from realtime.runs.past import Past
+from realtime.runs.run import Run
+from realtime.runs.serving import Serving
 from realtime.service.delivery import Delivery
 from realtime.service.directory import Directory, node_unavailable
 from realtime.service.lookups import Lookups
 from realtime.service.registry import Registry
+from realtime.service.run_tasks import RunTasks
 from realtime.store.base import Claim
 from realtime.store.cluster.adoption import Adoption
 from realtime.store.cluster.backend import Away, Changes
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.node import ClusterNode
 from realtime.store.cluster.stores import _HostReader
 from realtime.store.packed.commits import Commits
 from realtime.store.records import Unfinished
 from realtime.store.restored_log import RestoredLog
+from tests.support.memory_backend import MemoryBackend
 
 from .faults import KINDS
 from .replicated import ReplicatedBackend
@@ -73,9 +77,9 @@ def _never_flushed_again(patch: pytest.MonkeyPatch) -> None:
     abandon = Commits.abandon
 
     def forgetful(self: Commits) -> None:
-        due = self._due
+        due, hurries = self._due, self._hurries
         abandon(self)
-        self._due = due
+        self._due, self._hurries = due, hurries
 
     patch.setattr(Commits, "abandon", forgetful)
 
@@ -159,6 +163,10 @@ def _receipt_before_commit(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Delivery, "settled", lambda self, response_id: _nothing())
 
 
+def _end_before_commit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Delivery, "withholds_end", lambda self, job: False)
+
+
 def _record_kept_elsewhere(patch: pytest.MonkeyPatch) -> None:
     read = _HostReader.record
 
@@ -171,29 +179,43 @@ def _record_kept_elsewhere(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_HostReader, "record", keep)
 
 
+def _begun_unwritten(patch: pytest.MonkeyPatch) -> None:
+    start = RunTasks.start
+
+    def anyhow(self: RunTasks, job: Job, serving: Serving) -> Run:
+        with mock.patch.object(self, "check_open"):
+            return start(self, job, serving)
+
+    patch.setattr(RunTasks, "start", anyhow)
+
+
 class Planted(NamedTuple):
-    """A bug: how it is planted, what goes wrong where it matters, and a seed that finds it; None: none is known that
-    does with the schedules as they are now, and the long form looks for one.
-    """
+    """A bug: how it is planted, the scene that finds it, and what goes wrong in random schedules that do as well."""
 
     plant: Callable[[pytest.MonkeyPatch], None]
-    kinds: tuple[str, ...]
-    seed: int | None
+    scene: str
+    kinds: tuple[str, ...] = KINDS
 
 
 PLANTED = {
-    "adoption from the living": Planted(_adopted_alive, KINDS, 0),
-    "a claim that is looked up twice": Planted(_claim_looked_up_twice, KINDS, 3),
-    "what was adopted and has not come yet": Planted(_adopted_and_not_there, ("kill", "stop"), None),
-    "what is not committed is shown": Planted(_given_up_and_shown, ("from the store", "store away"), None),
-    "a batch that waits for ever": Planted(_never_flushed_again, KINDS, None),
-    "a cut that its home does not know of": Planted(_cut_elsewhere_only, ("between nodes",), None),
-    "no fence in the store": Planted(_unfenced, ("suspend",), 7),
-    "a commit that follows on nothing": Planted(_follows_on_nothing, ("fail over",), 1),
-    "another sample in the same epoch": Planted(_another_sample_in_the_epoch, ("isolate",), 15),
-    "a node that goes on without its lease": Planted(_goes_on_without_lease, ("isolate",), None),
-    "a claim of the dead that is kept": Planted(_claim_of_the_dead, ("claim",), 0),
-    "an adoption that counts no attempt": Planted(_no_attempt_counted, ("chase",), 4),
-    "a receipt before its commit": Planted(_receipt_before_commit, ("ambush",), 21),
-    "a record of another home that is kept": Planted(_record_kept_elsewhere, ("kill",), 3),
+    "adoption from the living": Planted(_adopted_alive, "cut at another"),
+    "a claim that is looked up twice": Planted(_claim_looked_up_twice, "the same request at two nodes"),
+    "what was adopted and has not come yet": Planted(
+        _adopted_and_not_there, "asked again while taken over", ("kill", "stop")
+    ),
+    "what is not committed is shown": Planted(
+        _given_up_and_shown, "ends without its store", ("from the store", "store away")
+    ),
+    "a batch that waits for ever": Planted(_never_flushed_again, "ends without its store, at once"),
+    "a cut that its home does not know of": Planted(_cut_elsewhere_only, "cut at another", ("between nodes",)),
+    "no fence in the store": Planted(_unfenced, "wakes when taken over", ("suspend",)),
+    "a commit that follows on nothing": Planted(_follows_on_nothing, "taken over and forgotten", ("fail over",)),
+    "another sample in the same epoch": Planted(_another_sample_in_the_epoch, "dies ahead of its store", ("isolate",)),
+    "a node that goes on without its lease": Planted(_goes_on_without_lease, "speaks without its store", ("isolate",)),
+    "a start that nobody writes down": Planted(_begun_unwritten, "begun without a lease"),
+    "a claim of the dead that is kept": Planted(_claim_of_the_dead, "dies of its claim", ("claim",)),
+    "an adoption that counts no attempt": Planted(_no_attempt_counted, "every node of it dies", ("chase",)),
+    "a receipt before its commit": Planted(_receipt_before_commit, "cancelled twice and dies", ("ambush",)),
+    "an end before its commit": Planted(_end_before_commit, "cancelled twice and dies, at once", ("ambush",)),
+    "a record of another home that is kept": Planted(_record_kept_elsewhere, "shown elsewhere and cut", ("kill",)),
 }

@@ -10,7 +10,7 @@ from copy import copy
 from typing import Any
 
 from realtime.store.cluster.backend import Changes, Key, Lease
-from realtime.store.cluster.memory_backend import MemoryBackend
+from tests.support.memory_backend import MemoryBackend
 
 KEPT_SECONDS = 4.0  # the most that a fail-over may lose
 _STATE = (
@@ -28,7 +28,9 @@ class ReplicatedBackend(MemoryBackend):
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
+        self.on_get: list[Callable[[Sequence[Key]], None]] = []  # somebody has read these
         self.on_range: list[Callable[[bytes], None]] = []  # somebody has read from there
+        self.on_renew: list[Callable[[Lease], None]] = []  # they have it for longer now
         self.on_commit: list[Callable[[Changes], None]] = []  # they are there now
         self._past: deque[tuple[float, dict[str, Any]]] = deque()
         self._keep()
@@ -46,6 +48,13 @@ class ReplicatedBackend(MemoryBackend):
         past.append((now, {name: copy(getattr(self, name)) for name in _STATE}))
         while len(past) > 1 and past[1][0] < now - KEPT_SECONDS:
             past.popleft()
+
+    async def get(self, keys: Sequence[Key]) -> Sequence[bytes | None]:
+        """See Backend."""
+        found = await super().get(keys)
+        for call in list(self.on_get):
+            call(keys)
+        return found
 
     async def range(
         self, begin: Key, end: Key, limit: int, *, newest_first: bool = False
@@ -75,6 +84,8 @@ class ReplicatedBackend(MemoryBackend):
         """See Backend."""
         live = await super().renew(lease, seconds, told, number)
         self._keep()
+        for call in list(self.on_renew):
+            call(lease)
         return live
 
     async def release(self, lease: Lease) -> None:

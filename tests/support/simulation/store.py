@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from realtime.store.cluster.backend import Away, Backend, Changes, Key, Lease, LiveLease
 from realtime.store.cluster.hosts import Host, checked
-from realtime.store.cluster.memory_backend import MemoryBackend
 from tests.support.at_once import at_once
+from tests.support.memory_backend import MemoryBackend
 
 from .loop import Process
 from .network import Network
@@ -17,6 +17,7 @@ from .network import Network
 T = TypeVar("T")
 Work = Coroutine[Any, Any, T]
 
+Held = Literal["commits", "looks"]
 STORE = "store"
 ANSWER_SECONDS = 4.0  # that an answer may take, as with the servers that there are
 
@@ -26,9 +27,19 @@ class Way(Backend):
 
     def __init__(self, backend: MemoryBackend, network: Network, node: str) -> None:
         self.loses = False
+        self._held: dict[Held, list[Callable[[], None]]] = {}
         self._backend = backend
         self._network = network
         self._node = node
+
+    def hold(self, what: Held) -> None:
+        """Have no commit arrive there, or no answer to a look here, for now."""
+        self._held[what] = []
+
+    def let_go(self, what: Held) -> None:
+        """Have those arrive that were held, and all later ones."""
+        for arrive in self._held.pop(what):
+            arrive()
 
     async def _ask(self, call: Callable[[], Coroutine[Any, Any, T]], *, commits: bool = False) -> T:
         network, loop = self._network, self._network.loop
@@ -48,6 +59,9 @@ class Way(Backend):
     def _arrive(self, call: Callable[[], Coroutine[Any, Any, T]], answered: asyncio.Future[T], commits: bool) -> None:
         """It is asked, now or when the way is open again."""
         network, loop = self._network, self._network.loop
+        if commits and "commits" in self._held:
+            self._held["commits"].append(lambda: self._arrive(call, answered, commits))
+            return
         if network.is_silent(self._node, STORE):
             self._wait(answered, lambda: self._arrive(call, answered, commits))
             return
@@ -59,6 +73,9 @@ class Way(Backend):
         if commits and self.loses:
             self.loses = False
             error = Away("the connection to the store was lost")
+        if not commits and "looks" in self._held:
+            self._held["looks"].append(lambda: self._answer(answered, result, error))
+            return
         loop.call_at_nobodys(loop.now + network.delay(), self._answer, answered, result, error)
 
     def _answer(self, answered: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
