@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 import pytest_asyncio
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 
 from tests.support.elsewhere import engine_flags
@@ -22,8 +22,11 @@ from tests.support.store_servers import StoreServers
 from tests.support.tls_context import share_contexts
 from tests.support.workers import SharedEngines, import_tests
 
-# No test is about time: the machine may be busy.
-settings.register_profile("unhurried", deadline=None)
+# No test is about time: the machine may be busy. And a change is judged by the same examples as the one before it; new
+# ones are looked for in the long form.
+settings.register_profile(
+    "unhurried", deadline=None, derandomize=not LONG, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("unhurried")
 share_contexts()
 

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from realtime.observability.cluster_metrics import ClusterMetrics, ClusterView
+from realtime.service.commits import committed
 from realtime.service.forgetting import Forgetting
 from realtime.service.forgotten import Forgotten
 from realtime.service.queue import LimitsOf, no_limits
@@ -42,7 +43,6 @@ LOOK_SECONDS = 1.0  # between two looks at the others, about
 _SWEEP_EVERY = 3  # looks: also when nobody seems to be gone
 _MAX_AT_ONCE = 64  # orphans that one node takes, before others have their turn
 _AGAIN_SECONDS = 1.0  # after a lease that could not be had
-_SETTLE_SECONDS = 0.01  # between two looks whether something is in the store
 
 
 class Cluster:
@@ -244,14 +244,11 @@ class Cluster:
 
     async def settled(self, response_id: str) -> None:
         """See Desk."""
-        running = self._service.registry.running
-        while await self.membership.owner_of(response_id) is not None:
-            if response_id in running:
-                text = f"Previous response '{response_id}' is still being generated: wait until it is over."
-                raise WireError(ErrorCode.PREVIOUS_RESPONSE_IN_PROGRESS, text, param="previous_response_id")
-            if not await self._is_to_be_stored(response_id):
-                return
-            await asyncio.sleep(_SETTLE_SECONDS)
+        if response_id in self._service.registry.running:
+            text = f"Previous response '{response_id}' is still being generated: wait until it is over."
+            raise WireError(ErrorCode.PREVIOUS_RESPONSE_IN_PROGRESS, text, param="previous_response_id")
+        if await self._is_to_be_stored(response_id):
+            await committed(self._service.held.stores.batches)
 
     async def _is_to_be_stored(self, response_id: str) -> bool:
         record = await self._service.registry.store.get(response_id, 0.0)

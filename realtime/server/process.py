@@ -60,6 +60,10 @@ from .websocket_transport import FrameProtocol
 
 logger = logging.getLogger("realtime.server")
 
+#: For which an idle HTTP connection stays open. Clients and proxies must be the first to close theirs (httpx after 5 s,
+#: nginx after 60), or they may send a request into one that is being closed.
+KEEP_ALIVE_SECONDS = 75
+
 
 def serve(
     settings: Settings, config: Path | None = None, prepare: Callable[[Settings], Settings] = lambda settings: settings
@@ -147,6 +151,7 @@ def uvicorn_config(settings: Settings, gateway: Gateway, script: ScriptFile | No
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=5,
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support.patience import SECONDS
 from tests.support.real import RealServer
 from tests.support.server import Client, dial
 from tests.support.steps import cut
@@ -58,7 +59,7 @@ class Agent:
         await self.client.send("response.create", input=new, **SETTINGS, **members)
         done: list[dict[str, Any]] = []
         while True:
-            event = await self.client.receive(timeout=60)
+            event = await self.client.receive(timeout=SECONDS)
             assert event["type"] != "error" or isinstance(event["status"], int)
             if event["type"] == "response.output_item.done":
                 done.append(event["item"])
@@ -137,5 +138,5 @@ async def test_an_interrupted_turn_is_continued_on_the_same_socket(real: RealSer
 
 
 async def test_a_get_without_an_upgrade_sends_the_agent_to_http(real: RealServer) -> None:
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=SECONDS) as http:
         assert (await http.get(f"{real.base_url}/responses")).status_code == 426

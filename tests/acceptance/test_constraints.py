@@ -12,6 +12,7 @@ import lark
 import pytest
 
 from tests.support.long import effort
+from tests.support.patience import SECONDS
 from tests.support.real import RealServer
 from tests.support.sdk import Talk
 
@@ -175,7 +176,7 @@ def test_a_constraint_that_cannot_be_served_fails_its_turn_alone(talk: Talk, mem
 
 
 def test_over_http_it_is_a_request_that_must_not_be_sent_again(real: RealServer) -> None:
-    answer = httpx2.post(f"{real.base_url}/responses", json={"input": "hi", **as_format(NO_INTEGER)}, timeout=60)
+    answer = httpx2.post(f"{real.base_url}/responses", json={"input": "hi", **as_format(NO_INTEGER)}, timeout=SECONDS)
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (400, "invalid_prompt", "text.format.schema")
     assert error["retry"] is False

@@ -17,6 +17,7 @@ import pytest
 from realtime.wire.items import Message, OutputText
 from tests.support.http import SseEvent, parse
 from tests.support.open_responses import check_compacted, check_event, check_response, check_stream
+from tests.support.patience import SECONDS
 from tests.support.pictures import data_url, image
 from tests.support.raw import RawSocket
 from tests.support.real import RealServer
@@ -26,7 +27,6 @@ from tests.support.server import Client, dial
 pytestmark = pytest.mark.vllm
 
 MODEL = "starter"
-TURN_SECONDS = 30  # what the suite gives a turn on a socket
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mP4z8AAAAMBAQAY3Y2wAAAAAElFTkSuQmCC"
 )
@@ -51,7 +51,7 @@ def said(role: str, content: Any, **members: Any) -> dict[str, Any]:
 async def http(real: RealServer) -> AsyncIterator[httpx2.AsyncClient]:
     """A client with a key that this server does not ask for, as the suite has one."""
     headers = {"authorization": "Bearer unused"}
-    async with httpx2.AsyncClient(base_url=real.base_url, headers=headers, timeout=60, trust_env=False) as client:
+    async with httpx2.AsyncClient(base_url=real.base_url, headers=headers, timeout=SECONDS, trust_env=False) as client:
         yield client
 
 
@@ -66,7 +66,7 @@ async def turn(socket: Client, **members: Any) -> list[dict[str, Any]]:
     await socket.send("response.create", model=MODEL, **members)
     events: list[dict[str, Any]] = []
     while not events or not events[-1]["done"]:
-        events.append(await socket.receive(TURN_SECONDS))
+        events.append(await socket.receive(SECONDS))
         check_event(events[-1])
     return events
 

@@ -15,6 +15,7 @@ from realtime.engine.options import VllmOptions
 from realtime.settings.tenants import TenantLimits
 from tests.support.cut_answers import Answers
 from tests.support.long import effort
+from tests.support.patience import SECONDS
 from tests.support.real import RealServer, hosting
 from tests.support.server import changed, dial
 
@@ -69,5 +70,5 @@ async def _answers(server: RealServer, moments: list[int]) -> Answers:
 
 
 def _num_put_aside(server: RealServer) -> float:
-    found: Any = COUNT.search(httpx2.get(f"http://127.0.0.1:{server.port}/metrics", timeout=60).text)
+    found: Any = COUNT.search(httpx2.get(f"http://127.0.0.1:{server.port}/metrics", timeout=SECONDS).text)
     return float(found[1])

@@ -21,10 +21,10 @@ import psutil
 from realtime.__main__ import main
 from realtime.engine.scripted import RandomScript, ScriptedEngine
 from realtime.server import process
+from tests.support.patience import SECONDS
 from tests.support.steps import make_keys
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 240
 TENANTS = ("ada", "eve", "bob")
 TICK_SECONDS = 0.004
 
@@ -54,7 +54,7 @@ class Target:
 
     async def ready(self) -> None:
         """Wait until it has announced that its engine serves. Raises RuntimeError with its log if it ends instead."""
-        deadline = asyncio.get_running_loop().time() + START_SECONDS
+        deadline = asyncio.get_running_loop().time() + SECONDS
         while not (found := re.search(r"ws://[^:\s]+:(\d+)/v1/responses", self.log)):
             if self.server.returncode is not None or asyncio.get_running_loop().time() > deadline:
                 raise RuntimeError(f"the server does not serve: {self.log[-3000:]}")
@@ -93,7 +93,7 @@ async def stop(server: asyncio.subprocess.Process) -> None:
             return
         server.send_signal(sent)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(server.wait(), 15)
+            await asyncio.wait_for(server.wait(), 15)  # then less politely
 
 
 def _stories() -> ScriptedEngine:

@@ -19,6 +19,7 @@ import msgspec
 import psutil
 
 from bench.measure import percentile
+from tests.support.patience import SECONDS
 from tests.support.server import dial
 
 SAMPLE_SECONDS = 0.1  # between two looks at memory, and two questions to `/health`
@@ -94,7 +95,7 @@ class Witness:
 
     async def health(self) -> None:
         """Ask for `/health` again and again, on one connection."""
-        async with httpx2.AsyncClient(timeout=30) as client:
+        async with httpx2.AsyncClient(timeout=SECONDS) as client:
             while True:
                 asked = time.perf_counter()
                 try:

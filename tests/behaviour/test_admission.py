@@ -10,6 +10,7 @@ from websockets.exceptions import InvalidStatus
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import ScriptedTokenizer, say
+from tests.support.patience import SECONDS
 from tests.support.server import changed, running
 from tests.support.steps import begin, engine_holds, finish
 from tests.support.transcript import assert_error, check, types
@@ -67,7 +68,10 @@ async def test_a_full_server_refuses_with_a_time_to_come_back() -> None:
 
 async def test_while_sockets_are_refused_a_load_balancer_is_told_so() -> None:
     """A node that was stopped and wakes up takes none for a moment: `/ready` must not have them sent here."""
-    async with running(say("a")) as server, httpx2.AsyncClient(base_url=server.http, trust_env=False) as http:
+    async with (
+        running(say("a")) as server,
+        httpx2.AsyncClient(base_url=server.http, trust_env=False, timeout=SECONDS) as http,
+    ):
         for lag in (0.0, 2.1, 0.0):
             server.gateway.admission.lag = lambda lag=lag: lag  # type: ignore[misc]
             answer = await http.get("/ready")

@@ -13,6 +13,7 @@ from realtime.dialects.chat import ChatDialect
 from realtime.engine.scripted import Fail, RandomScript, say
 from realtime.service.principal import LOCAL
 from tests.support.http import http
+from tests.support.patience import SECONDS
 from tests.support.server import changed, running, sink_of
 from tests.support.steps import begin, cut, engine_holds, finish, resume, take, until
 from tests.support.transcript import assert_error, check, types
@@ -138,7 +139,7 @@ async def test_cancel_while_the_prompt_is_rendered(monkeypatch: pytest.MonkeyPat
 
     def slow(self: ChatDialect, *arguments: Any) -> Prompt:
         started.set()
-        assert go.wait(10)
+        assert go.wait(SECONDS)
         return render(self, *arguments)
 
     monkeypatch.setattr(ChatDialect, "render", slow)

@@ -11,6 +11,7 @@ import pytest
 
 from realtime.engine.scripted import say
 from tests.support.cluster import Member, Nodes, nodes
+from tests.support.patience import SECONDS
 from tests.support.steps import begin, resume, take, take_all, until
 from tests.support.transcript import check, text_of
 
@@ -19,7 +20,7 @@ SCRIPT = say(*WORDS)
 
 
 def http(member: Member) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=f"{member.http}/v1", timeout=30, trust_env=False)
+    return httpx2.AsyncClient(base_url=f"{member.http}/v1", timeout=SECONDS, trust_env=False)
 
 
 async def steps(found: Nodes, number: int) -> None:
@@ -163,6 +164,24 @@ async def test_what_is_over_is_had_from_any_node() -> None:
         assert refused["error"]["code"] == "previous_response_not_found"
 
 
+async def test_what_is_over_is_continued_elsewhere_before_the_store_has_heard_of_it() -> None:
+    """The store has not even its beginning: the node that has it commits all of it first."""
+    async with (
+        nodes("a", "b", script=SCRIPT, tick_seconds=0) as found,
+        found.members[0].client(native=True) as one,
+        found.members[1].client(native=True) as two,
+    ):
+        waiting = found.members[0].opened.commits.on_commit
+        with found.members[0].commits_held():
+            response_id = await begin(one, "first")
+            await until(lambda: not found.members[0].running, "the end of the first, which nobody is told yet")
+            num_waiting = len(waiting)
+            asking = asyncio.create_task(two.create("second", previous_response_id=response_id))
+            await until(lambda: asking.done() or len(waiting) > num_waiting, "the other node's question")
+            assert not asking.done()
+        assert check(await asking)["previous_response_id"] == response_id
+
+
 async def test_a_conversation_is_one_wherever_it_is_spoken_in() -> None:
     """What names it goes to the node that has it in memory; what comes of that is read where it was asked for."""
     async with (
@@ -207,9 +226,8 @@ async def test_an_answer_is_cut_at_home_too_when_another_node_has_its_conversati
         response = (await on_a.post("/responses", json={"input": "one", "conversation": conversation})).json()
         path, item = f"/responses/{response['id']}", response["output"][0]["id"]
         await found.settle()
-        await a.lose_lease()
-        await until(lambda: not a.cluster.membership.holds(), "the loss")
-        assert (await on_b.get(f"/conversations/{conversation}/items")).status_code == 200  # b has it now
+        async with a.without_lease():
+            assert (await on_b.get(f"/conversations/{conversation}/items")).status_code == 200  # b has it now
         await until(a.cluster.membership.holds, "a new lease")
         await found.know_each_other()
         assert (await on_a.get(path)).json() == response

@@ -18,6 +18,7 @@ from realtime.server import cluster
 from realtime.store.records import Unfinished
 from tests.support.cluster import Member, Nodes, member, nodes
 from tests.support.memory_backend import MemoryBackend
+from tests.support.patience import SECONDS
 from tests.support.restarts import timeless
 from tests.support.steps import begin, resume, take, take_all, until
 from tests.support.transcript import assert_error, check
@@ -75,7 +76,7 @@ async def test_a_reader_on_another_node_sees_a_pause(ends: Any) -> None:
         whole = await uncut(found)
         async with (
             a.client(native=True) as one, b.client(native=True) as two, c.client(native=True) as three,
-            httpx2.AsyncClient(base_url=f"{b.http}/v1", timeout=30, trust_env=False) as on_b,
+            httpx2.AsyncClient(base_url=f"{b.http}/v1", timeout=SECONDS, trust_env=False) as on_b,
         ):  # fmt: skip
             response_id = await begin(one, **ASKED)
             for client in (two, three):
@@ -153,7 +154,7 @@ async def test_what_a_node_is_just_taking_over_is_not_unknown(asks: str, monkeyp
 async def test_a_node_that_lost_its_lease_begins_again() -> None:
     async with nodes("a", "b", script=SCRIPT) as found:
         a = found.members[0]
-        async with httpx2.AsyncClient(base_url=a.http, trust_env=False) as http:
+        async with httpx2.AsyncClient(base_url=a.http, trust_env=False, timeout=SECONDS) as http:
             ready = (await http.get("/ready")).json()["node"]
             assert (ready["name"], ready["lease"], ready["others"]) == ("a", True, 1)
             assert (await http.get("/health")).json() == {"status": "ok", "lease": True}
@@ -230,8 +231,8 @@ async def test_a_conversation_goes_on_where_its_answer_does() -> None:
     async with nodes("a", "b", script=SCRIPT) as found:
         a, b = found.members
         async with (
-            httpx2.AsyncClient(base_url=f"{a.http}/v1", timeout=30, trust_env=False) as on_a,
-            httpx2.AsyncClient(base_url=f"{b.http}/v1", timeout=30, trust_env=False) as on_b,
+            httpx2.AsyncClient(base_url=f"{a.http}/v1", timeout=SECONDS, trust_env=False) as on_a,
+            httpx2.AsyncClient(base_url=f"{b.http}/v1", timeout=SECONDS, trust_env=False) as on_b,
             b.client(native=True) as two,
         ):
             conversation = (await on_a.post("/conversations", json={})).json()["id"]

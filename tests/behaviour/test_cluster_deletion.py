@@ -24,6 +24,7 @@ from realtime.wire.requests import ResponseCreate
 from tests.store.cluster.world import BOUNDS
 from tests.support.cluster import SECRET, Member, nodes
 from tests.support.memory_backend import MemoryBackend
+from tests.support.patience import SECONDS
 from tests.support.responses import Answer
 from tests.support.server import changed
 from tests.support.steps import begin, make_keys, until
@@ -35,7 +36,7 @@ LINGERS: dict[str, Any] = {"on_disconnect": {"policy": "linger", "seconds": 600}
 
 def http(member: Member, key: str) -> httpx2.AsyncClient:
     headers = {"authorization": f"Bearer {key}"}
-    return httpx2.AsyncClient(base_url=f"{member.http}/v1", timeout=30, trust_env=False, headers=headers)
+    return httpx2.AsyncClient(base_url=f"{member.http}/v1", timeout=SECONDS, trust_env=False, headers=headers)
 
 
 async def delete(backend: Backend, tenant: str, me: Node = ME) -> tuple[int, list[str]]:

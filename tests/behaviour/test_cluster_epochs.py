@@ -12,6 +12,7 @@ import httpx2
 
 from realtime.engine.scripted import say
 from tests.support.cluster import Nodes, nodes
+from tests.support.patience import SECONDS
 from tests.support.server import Client
 from tests.support.steps import begin, cut, resume, take, take_all, until
 from tests.support.transcript import check
@@ -75,7 +76,7 @@ async def test_a_reader_over_http_reads_on_and_never_mixes_two_samples() -> None
             await a.kill()
             new = await found.owner(response_id)
             third = c if new is b else b
-            async with httpx2.AsyncClient(base_url=f"{third.http}/v1", timeout=30, trust_env=False) as http:
+            async with httpx2.AsyncClient(base_url=f"{third.http}/v1", timeout=SECONDS, trust_env=False) as http:
 
                 async def follow(after: int) -> Any:
                     place: dict[str, Any] = {"stream": "true", "starting_after": after}

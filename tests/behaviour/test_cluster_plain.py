@@ -15,6 +15,7 @@ import websockets.exceptions
 from realtime.engine.scripted import say
 from realtime.settings.fields import Settings
 from tests.support.cluster import Member, nodes
+from tests.support.patience import SECONDS
 from tests.support.steps import until
 
 WORDS = [f"w{n} " for n in range(40)]
@@ -23,7 +24,7 @@ ASKED: dict[str, Any] = {"model": "starter", "input": "hi"}
 
 
 def client(member: Member) -> openai.AsyncOpenAI:
-    http = httpx2.AsyncClient(trust_env=False, verify=False)
+    http = httpx2.AsyncClient(trust_env=False, verify=False, timeout=SECONDS)
     return openai.AsyncOpenAI(api_key="unused", base_url=f"{member.http}/v1", max_retries=0, http_client=http)
 
 

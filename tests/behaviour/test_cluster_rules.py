@@ -15,6 +15,7 @@ from realtime.service.principal import LOCAL
 from realtime.settings.fields import SchedulingSettings, Settings
 from realtime.settings.tenants import EVERYBODY, TenantLimits
 from tests.support.cluster import Member, nodes
+from tests.support.patience import SECONDS
 from tests.support.steps import begin, resume, until
 from tests.support.transcript import check
 
@@ -23,7 +24,7 @@ SCRIPT = say(*WORDS)
 
 
 def http(member: Member) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=f"{member.http}/v1", timeout=30, trust_env=False)
+    return httpx2.AsyncClient(base_url=f"{member.http}/v1", timeout=SECONDS, trust_env=False)
 
 
 def limited(**limits: Any) -> Settings:

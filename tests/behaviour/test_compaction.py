@@ -14,6 +14,7 @@ from openai.types.responses import CompactedResponse
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Fail, Pause, ScriptedTokenizer, Step
+from tests.support.patience import SECONDS
 from tests.support.server import Running, changed, running
 from tests.support.steps import begin, engine_holds, make_keys, until
 
@@ -163,7 +164,7 @@ async def test_a_compacted_history_begins_a_new_chain_over_either_door() -> None
         assert [item.type for item in by_id.output][-1] == "compaction"
         text = await client.responses.compact(model="starter", input="just this")
         assert [item.type for item in text.output] == ["message", "compaction"]
-        async with httpx2.AsyncClient(base_url=server.http) as http:
+        async with httpx2.AsyncClient(base_url=server.http, timeout=SECONDS) as http:
             for path in ("/v1/responses/compact", "/responses/compact"):
                 answer = await http.post(path, json={"input": "x"})
                 assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")

@@ -19,6 +19,7 @@ from realtime.store.memory.conversations import MemoryConversations
 from realtime.store.sqlite.stores import bounds_of, open_at_once
 from tests.support.http import http
 from tests.support.long import effort
+from tests.support.patience import SECONDS
 from tests.support.server import Running, changed, running
 from tests.support.steps import begin, finish, make_keys, until
 
@@ -38,7 +39,7 @@ def text_of(item: Any) -> str:
 async def everything(server: Running, conversation_id: str, **headers: str) -> list[dict[str, Any]]:
     """All items in order, by pages as a client reads them."""
     items: list[dict[str, Any]] = []
-    async with httpx2.AsyncClient(base_url=server.http, headers=headers) as http:
+    async with httpx2.AsyncClient(base_url=server.http, headers=headers, timeout=SECONDS) as http:
         while True:
             query = {"order": "asc", "limit": "100", **({"after": items[-1]["id"]} if items else {})}
             answer = await http.get(f"/v1/conversations/{conversation_id}/items", params=query)
@@ -273,7 +274,7 @@ REFUSED: dict[str, tuple[str, str, Any, int, str, str | None]] = {
 async def test_what_is_refused(method: str, path: str, body: Any, status: int, code: str, param: str | None) -> None:
     async with running(say("ok"), changed(max_message_bytes=65_536)) as server, sdk(server) as client:
         made = await client.conversations.create()
-        async with httpx2.AsyncClient(base_url=server.http) as http:
+        async with httpx2.AsyncClient(base_url=server.http, timeout=SECONDS) as http:
             content: Any = {"content": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
             for prefix in ("/v1", ""):
                 url = f"{prefix}/conversations{path.format(id=made.id)}"

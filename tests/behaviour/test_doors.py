@@ -30,6 +30,7 @@ from tests.support.calls import TAGGED, called
 from tests.support.http import check_event
 from tests.support.long import effort
 from tests.support.memory import ObservedLog
+from tests.support.patience import SECONDS
 from tests.support.server import Running, changed, running
 
 NUM_SCHEDULES = int(os.environ.get("TESTS_DOORS", effort(12, 240)))
@@ -348,7 +349,7 @@ async def run_schedule(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         script = Model(seed)
         async with (
             running(script, settings, family=TAGGED, max_model_len=8192, abort_ticks=rng.choice([0, 2])) as server,
-            httpx2.AsyncClient(base_url=server.http, timeout=60, trust_env=False) as api,
+            httpx2.AsyncClient(base_url=server.http, timeout=SECONDS, trust_env=False) as api,
         ):
             schedule = Schedule(seed, server, api)
             schedule.runs = runs

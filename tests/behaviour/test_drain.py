@@ -17,6 +17,7 @@ from realtime.engine.scripted import say
 from realtime.service.principal import LOCAL
 from realtime.store.sqlite.stores import bounds_of, open_stores
 from realtime.wire.requests import ResponseCreate
+from tests.support.patience import SECONDS
 from tests.support.raw import RawSocket, handshake
 from tests.support.server import Client, Running, changed, dial, running
 from tests.support.steps import begin, engine_holds, finish, make_keys, until
@@ -60,7 +61,7 @@ async def test_what_runs_is_finished_and_what_is_idle_is_closed() -> None:
         status, headers, body = await raw.response()
         assert (status, b"server_draining" in body, headers["retry-after"]) == (503, True, "5")
         raw.close()
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as http:
             ready = await http.get(f"{server.http}/ready")
             assert (ready.status_code, ready.json()["draining"]) == (503, True)
             assert (await http.get(f"{server.http}/health")).status_code == 200
@@ -168,7 +169,7 @@ async def test_after_the_grace_what_runs_is_left_to_the_next_server_that_has_its
         running(script, settings, tick_seconds=None, stores=opened.stores) as server,
         server.client() as plain,
         server.client(native=True) as native,
-        httpx2.AsyncClient(trust_env=False) as http,
+        httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as http,
     ):
         await begin(plain)  # whose answers end when nobody is there
         response_id = await begin(native)

@@ -15,6 +15,7 @@ from realtime.dialects.markup.parser import MarkupParser
 from realtime.engine.base import EngineRequest, Loaded
 from realtime.engine.scripted import Die, Fail, Pause, RandomScript, ScriptedEngine, ScriptedTokenizer, say
 from realtime.runs.going_on import MAX_ATTEMPTS
+from tests.support.patience import SECONDS
 from tests.support.server import Running, running
 from tests.support.steps import begin, by_response, engine_holds, finish, take_all, until
 from tests.support.transcript import assert_error, check
@@ -32,7 +33,7 @@ class ByPrompt:
 
 
 async def ready(server: Running) -> tuple[int, dict[str, Any]]:
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as http:
         answer = await http.get(f"{server.http}/ready")
     return answer.status_code, json.loads(answer.content)
 
@@ -165,7 +166,7 @@ async def test_before_the_first_start_creates_are_refused_and_health_answers(mon
             assert_error((await client.create())[0], "engine_unavailable", 503)
         status, body = await ready(server)
         assert (status, body["engine"]) == (503, "stopped")
-        async with httpx2.AsyncClient(trust_env=False) as http:
+        async with httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as http:
             assert (await http.get(f"{server.http}/health")).status_code == 200
 
 

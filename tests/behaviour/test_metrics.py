@@ -13,6 +13,7 @@ from realtime.server.metrics_listener import MetricsListener
 from tests.observability import dashboards
 from tests.observability.scrapes import names, value
 from tests.support.http import http
+from tests.support.patience import SECONDS
 from tests.support.server import Running, changed, running
 from tests.support.steps import begin, finish, make_keys, take
 
@@ -21,7 +22,7 @@ ELSEWHERE = {"x-forwarded-for": "192.0.2.7"}  # a client that a proxy speaks for
 
 def unchecked(server: Running) -> httpx2.AsyncClient:
     """A client of what is not in the document of the API."""
-    return httpx2.AsyncClient(base_url=server.http, trust_env=False)
+    return httpx2.AsyncClient(base_url=server.http, trust_env=False, timeout=SECONDS)
 
 
 async def scrape(server: Running, **options: object) -> str:
@@ -196,7 +197,7 @@ async def test_the_listener_of_its_own_serves_nothing_else() -> None:
         listener.start()
         base = f"http://127.0.0.1:{sock.getsockname()[1]}"
         try:
-            async with httpx2.AsyncClient(base_url=base, trust_env=False) as client:
+            async with httpx2.AsyncClient(base_url=base, trust_env=False, timeout=SECONDS) as client:
                 found = await client.get("/metrics", headers=ELSEWHERE)
                 head = await client.head("/metrics")
                 nothing = await client.get("/v1/models")

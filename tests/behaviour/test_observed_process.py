@@ -9,6 +9,7 @@ import httpx2
 
 from tests.behaviour.test_tracing import collector
 from tests.observability.scrapes import value
+from tests.support.patience import SECONDS
 from tests.support.process import serve
 
 
@@ -18,7 +19,7 @@ async def test_a_log_of_json_metrics_beside_and_traces_to_the_end() -> None:
         async with serve(*flags, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as server:
             metrics = (await server.says(r"metrics on (http://127\.0\.0\.1:\d+/metrics)"))[1]
             address = await server.ready()
-            async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
+            async with httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as client:
                 body = {"input": "hi", "max_output_tokens": 3}
                 answer = await client.post(f"http://{address}/v1/responses", json=body)
                 scraped = (await client.get(metrics)).text

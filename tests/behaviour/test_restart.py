@@ -21,6 +21,7 @@ from realtime.server.gateway import Gateway
 from realtime.settings.fields import ResponseSettings, Settings, StoreSettings
 from realtime.store.packed.packing import unpack
 from realtime.store.sqlite.stores import bounds_of, open_stores
+from tests.support.patience import SECONDS
 from tests.support.process import ServerProcess, serve
 from tests.support.server import Client, dial, listening, running
 from tests.support.steps import until
@@ -31,7 +32,7 @@ class Here:
 
     def __init__(self, process: ServerProcess, address: str) -> None:
         self.process = process
-        self.http = httpx2.AsyncClient(base_url=f"http://{address}/v1", timeout=30, trust_env=False)
+        self.http = httpx2.AsyncClient(base_url=f"http://{address}/v1", timeout=SECONDS, trust_env=False)
         self.url = f"ws://{address}/v1/responses"
 
     @contextlib.asynccontextmanager
@@ -268,7 +269,10 @@ async def test_what_is_stored_is_served_while_the_model_is_loaded(path: Path) ->
     loading = asyncio.create_task(gateway.engine.start())
     async with listening(gateway.settings, gateway, start=False) as (_, port):
         here = f"http://127.0.0.1:{port}/v1"
-        async with httpx2.AsyncClient(trust_env=False) as http, dial(f"ws://127.0.0.1:{port}/v1/responses") as client:
+        async with (
+            httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as http,
+            dial(f"ws://127.0.0.1:{port}/v1/responses") as client,
+        ):
             assert (await http.get(f"{here}/responses/{response_id}")).json()["status"] == "completed"
             assert (await http.get(f"{here}/responses", params={"limit": 1})).json()["data"][0]["id"] == response_id
             refused = await http.post(f"{here}/responses", json={"input": "x", "previous_response_id": response_id})

@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support.patience import SECONDS
 from tests.support.process import ServerProcess, serve
 from tests.support.server import Client, dial
 from tests.support.steps import begin
@@ -27,7 +28,7 @@ async def stream(address: str, begun: asyncio.Event) -> list[str]:
     """The data of a stream's events, to its end."""
     body = {"input": "hi", "stream": True, **ENDLESS}
     async with (
-        httpx2.AsyncClient(trust_env=False, timeout=60) as http,
+        httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as http,
         http.stream("POST", f"http://{address}/v1/responses", json=body) as answer,
     ):
         data = []
@@ -97,7 +98,10 @@ async def test_the_third_signal_ends_the_process_whatever_it_does(server: Server
 
 async def test_a_connection_that_is_kept_alive_is_closed_and_not_cut_off(server: ServerProcess) -> None:
     address = await server.ready()
-    async with httpx2.AsyncClient(trust_env=False) as http, dial(f"ws://{address}/v1/responses") as client:
+    async with (
+        httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as http,
+        dial(f"ws://{address}/v1/responses") as client,
+    ):
         await http.get(f"http://{address}/health")
         await begin(client, **ENDLESS)
         for _ in range(2):

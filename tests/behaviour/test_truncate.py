@@ -13,6 +13,7 @@ from realtime.engine.scripted import Fail, ScriptedTokenizer, say
 from tests.behaviour.test_steer import Recorder
 from tests.support.calls import TAGGED, spoken_call
 from tests.support.http import assert_refused, http
+from tests.support.patience import SECONDS
 from tests.support.server import Client, Running, changed, running
 from tests.support.steps import begin, finish, make_keys, resume, take_all, until
 from tests.support.transcript import assert_error
@@ -88,7 +89,7 @@ async def new_conversation(door: httpx2.AsyncClient) -> str:
 
 def quick(server: Running) -> httpx2.AsyncClient:
     """A door whose answers are not checked, for tests that use it hundreds of times."""
-    return httpx2.AsyncClient(base_url=server.http, trust_env=False)
+    return httpx2.AsyncClient(base_url=server.http, trust_env=False, timeout=SECONDS)
 
 
 # -- every place, in every way

@@ -14,6 +14,7 @@ from realtime.engine.base import EngineRequest
 from realtime_client import Policy
 from tests.support.calls import TAGGED, called
 from tests.support.http import http
+from tests.support.patience import SECONDS
 from tests.support.proxy import proxied
 from tests.support.server import Running, running
 from tests.support.steps import until
@@ -128,7 +129,7 @@ async def test_an_answer_that_is_abandoned_is_cancelled(framework: Any, how: str
         await until(lambda: begun.is_set() or reading.done(), "the first words")
         if how == "cancelled":
             assert reading.cancel()
-        await asyncio.wait([reading], timeout=20)  # guards against hanging
+        await asyncio.wait([reading], timeout=SECONDS)  # guards against hanging
         assert (reading.cancelled(), reading.done()) == (how == "cancelled", True)
         await until(lambda: server.gateway.service.num_running == 0, "the engine to be free")
         assert server.open_connections == 1, "the socket is kept"
@@ -221,7 +222,7 @@ async def test_an_answer_that_is_not_streamed_is_cancelled_with_its_caller() -> 
             asking = asyncio.create_task(sdk.responses.create(model="starter", input="hi"))
             await until(lambda: server.gateway.service.num_running == 1, "the answer to begin")
             asking.cancel()
-            await asyncio.wait([asking], timeout=20)  # guards against hanging
+            await asyncio.wait([asking], timeout=SECONDS)  # guards against hanging
             await until(lambda: server.gateway.service.num_running == 0, "the engine to be free")
             assert (await newest(server))["status"] == "cancelled"
 

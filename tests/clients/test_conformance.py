@@ -14,6 +14,7 @@ import pytest
 
 from clients.conformance.case import CASES, LeftOut, Player
 from clients.conformance.driver import Driver
+from tests.support.patience import SECONDS
 
 ROOT = Path(__file__).parents[2]
 PYTHON = [sys.executable, str(ROOT / "clients/python/conformance.py")]
@@ -52,7 +53,7 @@ def test_javascript(case: dict[str, Any], javascript_driver: Driver) -> None:
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The runner as its users start it."""
     command = [sys.executable, "-m", "clients.conformance", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
 
 
 def test_the_command_passes_and_says_so() -> None:

@@ -40,12 +40,32 @@ def test_a_bug_in_javascript_is_caught(bug: Mutant, tmp_path: Path) -> None:
     check_caught(bug, [node, str(client / "conformance.mjs")])
 
 
-@pytest.mark.parametrize("bug", GO, ids=[bug.name for bug in GO])
-def test_a_bug_in_go_is_caught(bug: Mutant, tmp_path: Path) -> None:
-    client = tmp_path / "go"
-    client.mkdir()
-    shutil.copy(GO_CLIENT / "go.mod", client)
-    for name in ("protocol", "conformance"):  # the driver needs no more
-        shutil.copytree(GO_CLIENT / name, client / name)
-    bug.plant(client)
-    check_caught(bug, [str(build("./conformance", tmp_path, client))])
+@pytest.fixture(scope="session")
+def bugs_in_go(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One program with a driver for each bug, on a client that has the bug: named by its number, it plays that one.
+
+    (A program for each would be linked as often.)
+    """
+    module = tmp_path_factory.mktemp("bugs")
+    shutil.copy(GO_CLIENT / "go.mod", module)
+    for number, bug in enumerate(GO):
+        client = module / f"bug{number}"
+        for name in ("protocol", "conformance"):  # the driver needs no more
+            shutil.copytree(GO_CLIENT / name, client / name)
+        bug.plant(client)
+        for path in client.glob("*/*.go"):
+            source = path.read_text().replace("package main\n", "package conformance\n")
+            source = source.replace("func main()", "func Main()").replace('"realtime/', f'"realtime/{client.name}/')
+            path.write_text(source)
+    drivers = [f"bug{number}" for number in range(len(GO))]
+    imports = "\n".join(f'{name} "realtime/{name}/conformance"' for name in drivers)
+    table = ", ".join(f'"{name}": {name}.Main' for name in drivers)
+    main = f'package main\nimport (\n"os"\n{imports}\n)\nfunc main() {{ map[string]func(){{{table}}}[os.Args[1]]() }}\n'
+    (module / "all").mkdir()
+    (module / "all" / "main.go").write_text(main)
+    return build("./all", tmp_path_factory.mktemp("bin"), module)
+
+
+@pytest.mark.parametrize("number", range(len(GO)), ids=[bug.name for bug in GO])
+def test_a_bug_in_go_is_caught(number: int, bugs_in_go: Path) -> None:
+    check_caught(GO[number], [str(bugs_in_go), f"bug{number}"])

@@ -28,6 +28,7 @@ from realtime_client import (
 )
 from tests.support.http import http
 from tests.support.merged import merge
+from tests.support.patience import SECONDS
 from tests.support.server import running
 
 from .fake_server import FakeServer
@@ -261,7 +262,7 @@ async def test_closing_ends_what_is_open_and_is_clean() -> None:
             await rt.create(input="hi")
         for late in (response.truncate(-1), response.steer("more")):
             with pytest.raises(ClientClosed):
-                await asyncio.wait_for(late, 5)
+                await asyncio.wait_for(late, SECONDS)
 
 
 # -- the real server, on the scripted engine

@@ -24,6 +24,7 @@ from realtime_client import (
     ServerError,
     SteerFailed,
 )
+from tests.support.patience import SECONDS
 from tests.support.server import Running, changed, running
 from tests.support.steps import engine_holds, make_keys, until
 
@@ -225,7 +226,7 @@ def test_the_blocking_face() -> None:
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     try:
-        assert ready.wait(30)
+        assert ready.wait(SECONDS)
         _use_blocking(urls[0])
     finally:
         done.set()

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from realtime_client import Policy
 from tests.support.long import effort
 from tests.support.merged import merge
 from tests.support.node import JS, find_node
+from tests.support.patience import SECONDS
+from tests.support.ports import free_port
 from tests.support.process import ServerProcess, serve
 
 from .test_python_client import stands_for
@@ -29,7 +30,6 @@ NUM_EACH = effort(10, 100)
 PER_SOCKET = 10
 ASKED: dict[str, Any] = {"max_output_tokens": effort(600, 1500), "ignore_eos": True}
 POLICY = Policy(initial_delay_seconds=0.05, max_delay_seconds=1, max_retry_seconds=300)  # a slow machine may be slow
-SECONDS = 400  # guards against hanging only
 
 
 class House:
@@ -62,9 +62,7 @@ class House:
 
 @contextlib.asynccontextmanager
 async def house(path: Path) -> AsyncIterator[House]:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        here = House(path, found.getsockname()[1])
+    here = House(path, free_port())
     try:
         await here.start()
         yield here

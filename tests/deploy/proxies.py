@@ -8,7 +8,6 @@ import datetime
 import ipaddress
 import os
 import re
-import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -17,12 +16,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.patience import SECONDS
+from tests.support.ports import free_port
 from tests.support.programs import find_program
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "proxies"
 NAMES = ("nginx", "haproxy", "caddy")
 HOST = "127.0.0.1"
-_SECONDS = 60  # guards against hanging only
 
 
 class Proxy:
@@ -42,7 +42,7 @@ async def proxy(
     """Run it before servers on these ports. limits: texts of the configuration to what takes their place."""
     program = find_program(name, name)
     certificate = _certificate(folder)
-    port = _free_port()
+    port = free_port()
     file = FOLDER / {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "caddy": "Caddyfile"}[name]
     text = file.read_text()
     for old, new in limits.items():
@@ -108,7 +108,7 @@ _ARRANGED = {"nginx": _nginx, "haproxy": _haproxy, "caddy": _caddy}
 
 async def _listens(port: int, process: asyncio.subprocess.Process) -> bool:
     """Wait until it listens. False: it has ended."""
-    async with asyncio.timeout(_SECONDS):
+    async with asyncio.timeout(SECONDS):
         while process.returncode is None:
             try:
                 _, writer = await asyncio.open_connection(HOST, port)
@@ -118,12 +118,6 @@ async def _listens(port: int, process: asyncio.subprocess.Process) -> bool:
                 writer.close()
                 return True
     return False
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _certificate(folder: Path) -> Path:

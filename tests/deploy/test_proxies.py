@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,9 @@ import pytest
 import websockets.exceptions
 
 from realtime.engine.scripted import say
-from tests.deploy.proxies import HOST, NAMES, Proxy, proxy
+from tests.deploy.proxies import NAMES, Proxy, proxy
+from tests.support.patience import SECONDS
+from tests.support.ports import free_port
 from tests.support.server import Client, Running, changed, dial, running
 from tests.support.steps import begin, engine_holds, finish, resume, take_all, until
 
@@ -27,7 +28,7 @@ def through(found: Proxy, **options: Any) -> Any:
 
 def web(found: Proxy) -> httpx2.AsyncClient:
     """An HTTP client that goes through the proxy."""
-    return httpx2.AsyncClient(base_url=found.http, verify=found.tls, trust_env=False, timeout=60)
+    return httpx2.AsyncClient(base_url=found.http, verify=found.tls, trust_env=False, timeout=SECONDS)
 
 
 @each_proxy
@@ -112,8 +113,7 @@ async def test_a_silent_socket_lives_by_pings(name: str, limits: dict[str, str],
 
 @each_proxy
 async def test_a_node_that_drains_gets_nothing_new_and_one_that_is_dead_is_passed_by(name: str, tmp_path: Path) -> None:
-    with socket.create_server((HOST, 0)) as listener:
-        dead = listener.getsockname()[1]
+    dead = free_port()
     async with (
         running(say("a"), tick_seconds=None) as one,
         running(say("b"), tick_seconds=None) as two,

@@ -17,6 +17,7 @@ import pytest
 
 import realtime_client
 from tests.support.long import LONG, effort
+from tests.support.patience import SECONDS
 from tests.support.store_servers import StoreServers
 
 from .proxies import Proxy
@@ -24,7 +25,6 @@ from .upgrades import (
     NAMES,
     ORACLE,
     POLICY,
-    SECONDS,
     TURN,
     Answer,
     OurStream,

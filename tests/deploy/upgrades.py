@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -27,6 +26,8 @@ from tests.clients.test_python_client import stands_for
 from tests.deploy.proxies import HOST, Proxy, proxy
 from tests.support.long import effort
 from tests.support.node import JS, find_node
+from tests.support.patience import SECONDS
+from tests.support.ports import free_port
 from tests.support.process import ServerProcess, serve
 
 NAMES = ("a", "b", "c")
@@ -34,7 +35,6 @@ ORACLE = [f"{number} " for number in range(effort(120, 300))]
 TURN = 40  # tokens of an answer to a plain client
 TICK = effort(50, 150) / 1000
 POLICY = Policy(initial_delay_seconds=0.05, max_delay_seconds=1, max_retry_seconds=300)  # a slow machine may be slow
-SECONDS = 400  # guards against hanging only
 TERMINALS = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -46,7 +46,7 @@ class House:
         self._arguments += ["--drain-seconds", str(drain_seconds), "--log-level", "warning"]
         self._stack = contextlib.AsyncExitStack()
         self._processes: dict[str, ServerProcess] = {}
-        self.ports = _free_ports(len(NAMES))
+        self.ports = [free_port() for _ in NAMES]
 
     async def start(self, *names: str) -> None:
         """Start nodes, and wait until they and all others know each other."""
@@ -231,9 +231,3 @@ async def kept(port: int) -> dict[str, dict[str, Any]]:
 def plain_http(port: int) -> httpx2.AsyncClient:
     """Return a client that reads no certificates, for which the streams would stand still."""
     return httpx2.AsyncClient(base_url=f"http://{HOST}:{port}", trust_env=False, verify=False, timeout=SECONDS)
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
-        return [one.getsockname()[1] for one in listeners]

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -148,20 +149,20 @@ def client(engine: VllmEngine, engines: Engines) -> Client:
 
 def rest_of(sink: Recorder, num_tokens: int) -> tuple[Any, ...]:
     """What a run generated behind so many of its tokens: ids, text, how it ended, the written candidates."""
-    before = 0
-    for index, chunk in enumerate(sink.chunks):
-        if before == num_tokens:
-            rest = sink.chunks[index:]
-            break
-        before += len(chunk.token_ids)
+    rest = sink.chunks[[0, *ends_of(sink)].index(num_tokens) :]
     ids = [token_id for chunk in rest for token_id in chunk.token_ids]
     candidates = [[one.token for one in at[:1]] for chunk in rest for at in chunk.logprobs or ()]
     return ids, "".join(chunk.text for chunk in rest), rest[-1].finish, rest[-1].stop_reason, candidates
 
 
+def ends_of(sink: Recorder) -> list[int]:
+    """The tokens of a run up to the end of each chunk. A chunk has one, or more where nobody was there to take it."""
+    return list(accumulate(len(chunk.token_ids) for chunk in sink.chunks))
+
+
 def cuts_of(sink: Recorder, rng: random.Random) -> set[int]:
-    """Places where a run may have been cut: not behind its end, and once before its last token."""
-    places = range(1, len(sink.token_ids))
+    """Places between chunks where a run may have been cut: not behind its end, and once before its last tokens."""
+    places = [end for end in ends_of(sink) if 0 < end < len(sink.token_ids)]
     return {places[-1], *rng.sample(places, min(NUM_CUTS, len(places)))}
 
 
@@ -199,8 +200,9 @@ async def test_a_prompt_that_takes_several_steps_and_what_was_generated(either: 
     client = either
     kind = Kind({**SEEDED, "ignore_eos": True, "max_tokens": 12}, question="what is 2 + 3? " * 300)
     uncut = await client.run(kind, cache_salt="one")
-    rest = await client.run(kind, cache_salt="two", generated=uncut.token_ids[:8])
-    assert rest_of(rest, 0) == rest_of(uncut, 8)
+    cut = next(end for end in ends_of(uncut) if end >= 6)
+    rest = await client.run(kind, cache_salt="two", generated=uncut.token_ids[:cut])
+    assert rest_of(rest, 0) == rest_of(uncut, cut)
 
 
 async def test_an_abort_gives_what_was_held_back(either: Client) -> None:

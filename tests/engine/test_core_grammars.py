@@ -11,6 +11,7 @@ import pytest
 
 from realtime.engine.vllm.core_grammars import SaltedBackends, TakingTurns
 from realtime.service.prefix_salts import PrefixSalts
+from tests.support.patience import SECONDS
 
 SCHEMA = '{"type": "object", "properties": {"a": {"type": "string"}}}'
 
@@ -65,7 +66,7 @@ def test_tenants_take_turns_whatever_salts_they_make_up() -> None:
     pool, begin, ended = TakingTurns(1), threading.Event(), []
 
     def compile_one(one: Any) -> str:
-        begin.wait(30)
+        begin.wait(SECONDS)
         ended.append(one.name)
         return str(one.name)
 
@@ -75,7 +76,7 @@ def test_tenants_take_turns_whatever_salts_they_make_up() -> None:
         one.name = tenant
         compiled.append(pool.submit(compile_one, one))
     begin.set()
-    assert [one.result(30) for one in compiled] == ["eve", "eve", "eve", "ada", "eve", "ada"]
+    assert [one.result(SECONDS) for one in compiled] == ["eve", "eve", "eve", "ada", "eve", "ada"]
     assert ended == ["eve", "eve", "ada", "eve", "ada", "eve"] or ended == ["eve", "ada", "eve", "ada", "eve", "eve"]
 
 
@@ -85,6 +86,6 @@ def test_what_was_aborted_before_its_turn_is_left_out_and_errors_are_told() -> N
 
     pool = TakingTurns(1)
     with pytest.raises(CancelledError):
-        pool.submit(fail, request(None, finished=True)).result(30)
+        pool.submit(fail, request(None, finished=True)).result(SECONDS)
     with pytest.raises(ZeroDivisionError):
-        pool.submit(fail, request(None)).result(30)
+        pool.submit(fail, request(None)).result(SECONDS)

@@ -313,7 +313,7 @@ async def test_killed_engine_core_is_noticed_and_replaced(engines: Engines) -> N
     await asyncio.wait_for(runs[0][1].first.wait(), 120)
     os.kill(core_pid(killed), signal.SIGSTOP)
     abort = asyncio.create_task(supervised.abort(runs[0][0]))  # its answer will never come
-    await asyncio.wait([abort], timeout=0.1)
+    await asyncio.wait([abort], timeout=0.1)  # a time in which nothing must happen
     os.kill(core_pid(killed), signal.SIGKILL)
     dead = await asyncio.wait_for(killed.wait_dead(), 120)
     assert isinstance(dead, EngineDead)

@@ -17,6 +17,7 @@ from realtime.settings.fields import Settings
 from realtime.settings.sources import load, options
 from realtime.settings.text import effective_toml
 from tests.support.logs import logging_restored
+from tests.support.patience import SECONDS
 
 
 def realtime(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -28,7 +29,7 @@ def realtime(*arguments: str, cwd: Path, **environ: str) -> subprocess.Completed
         env=clean | {"PYTHONPATH": root, "COLUMNS": "100"} | environ,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=SECONDS,
         check=False,
     )
 

@@ -20,6 +20,7 @@ from scripts import sbom
 from scripts.moved import moved
 from scripts.versions import REPEATED, version, with_version
 from tests.support.node import JS, find_node
+from tests.support.patience import SECONDS
 from tests.support.process import serve
 
 ROOT = Path(__file__).parents[2]
@@ -134,9 +135,12 @@ async def test_installed_alone_it_serves_and_the_clients_chat(built: Path, tmp_p
     arguments = ("--engine", "scripted", "--script", str(tmp_path / "script.toml"))
     async with serve(*arguments, program=(str(server / "realtime"),), PYTHONPATH="") as process:
         address = await process.ready()
-        page = httpx2.get(f"http://{address}/").text
+        page = httpx2.get(f"http://{address}/", timeout=SECONDS).text
         [folder] = re.findall(r'src="([^"]+)/main\.mjs"', page)
-        assert "RealtimeClient" in httpx2.get(f"http://{address}/{folder}/client/realtime-client.mjs").text
+        assert (
+            "RealtimeClient"
+            in httpx2.get(f"http://{address}/{folder}/client/realtime-client.mjs", timeout=SECONDS).text
+        )
         url = f"ws://{address}/v1/responses"
         assert run(client / "python", "-c", CLIENT, url, cwd=tmp_path) == "a b c completed\n" * 2
         assert run(node, _javascript(tmp_path), url, cwd=tmp_path) == "a b c completed\n" * 2

@@ -37,6 +37,7 @@ from realtime.wire.requests import OnDisconnect, ResponseCreate
 from tests.support.calls import TAGGED, called
 from tests.support.event_loop import nothing_left
 from tests.support.jobs import continuity, make_job, make_request, make_run, make_serving, turns_until, user
+from tests.support.patience import SECONDS
 
 __all__ = ["nothing_left"]
 
@@ -75,7 +76,7 @@ def render_in_vain(at: Stage) -> None:
     class Slow(ChatDialect):
         def render(self, *_: Any) -> Prompt:
             began.set()
-            at.let_go.wait(20)
+            at.let_go.wait(SECONDS)
             raise AssertionError("nobody waits for this")
 
     loaded = at.engine.loaded

@@ -14,6 +14,7 @@ from realtime.runs.work_pool import IsWanted, WorkPool
 from realtime.wire.errors import ErrorCode, WireError
 from tests.support.event_loop import nothing_left
 from tests.support.jobs import turns_until
+from tests.support.patience import SECONDS
 
 __all__ = ["nothing_left"]
 
@@ -88,7 +89,7 @@ async def test_abandoned_work_keeps_its_place_until_it_stops(pool: WorkPool) -> 
 
     def work(_: IsWanted) -> None:
         stubborn.set()
-        assert go.wait(10)
+        assert go.wait(SECONDS)
 
     task = asyncio.create_task(pool.run("t", work))
     await until(stubborn.is_set)
@@ -202,5 +203,5 @@ async def test_the_threads_end_with_the_pool_and_hold_nothing_that_is_done() -> 
     threads = list(pool._threads)
     pool.close()
     for thread in threads:
-        thread.join(10)
+        thread.join(SECONDS)
         assert not thread.is_alive()

@@ -20,6 +20,7 @@ from realtime.server.keys import KeysError
 from realtime.settings.fields import ServerSettings
 from realtime.settings.sources import SettingsError, load
 from realtime.settings.text import effective_toml, settings_table
+from tests.support.patience import SECONDS
 from tests.support.server import Running, changed, running
 
 OLD, NEW = (base64.b64encode(bytes([value]) * KEY_BYTES).decode() for value in (1, 2))
@@ -70,7 +71,7 @@ async def test_the_keys_are_nowhere_to_be_read(tmp_path: Path, caplog: pytest.Lo
     async with running(say("ok"), effective.settings) as server:
         item = await compacted(server)
         assert await accepts(server, item)
-        async with httpx2.AsyncClient(base_url=server.http) as http:
+        async with httpx2.AsyncClient(base_url=server.http, timeout=SECONDS) as http:
             told = (await http.get("/ready")).text + (await http.get("/openapi.json")).text
     for text in (table, told, caplog.text, settings_table(), str(item)):
         assert NEW not in text

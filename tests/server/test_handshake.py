@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from realtime.engine.scripted import say
+from tests.support.patience import SECONDS
 from tests.support.raw import PING, PONG, RawSocket, frame, handshake, text
 from tests.support.server import Running, changed, running
 from tests.support.steps import begin, make_keys, until
@@ -29,7 +30,7 @@ async def knock(server: Running, *lines: str, path: str = "/v1/responses") -> tu
 
 
 async def get(server: Running, path: str, **headers: str) -> httpx2.Response:
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=SECONDS) as http:
         return await http.get(server.http + path, headers={name.replace("_", "-"): v for name, v in headers.items()})
 
 

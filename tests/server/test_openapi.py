@@ -16,6 +16,7 @@ from realtime.server.routes import OPERATIONS
 from realtime.wire.response import Response
 from tests.support.http import DOCUMENT, http
 from tests.support.long import effort
+from tests.support.patience import SECONDS
 from tests.support.server import Running, changed, running
 
 EXAMPLES = effort(2, 8)  # of an operation, right ones and as many wrong ones
@@ -99,7 +100,7 @@ def generate(server: Running, known: str) -> dict[str, int]:
                 tried[name] += 1  # noqa: B023  called in this turn of the loop only
                 if tried[name] % 2 and "response_id" in (case.path_parameters or {}):  # noqa: B023
                     case.path_parameters["response_id"] = known
-                answer = case.call(timeout=20)
+                answer = case.call(timeout=SECONDS)
                 assert answer.status_code < 500, (case.as_curl_command(), answer.text)
                 case.validate_response(answer, checks=CHECKS)
 

@@ -14,6 +14,7 @@ from realtime.service.delivery import Delivery
 from realtime.store.packed.batches import Batch, Done
 from realtime.store.packed.commits import Commits
 from realtime.wire.errors import ErrorCode, WireError
+from tests.support.patience import SECONDS
 from tests.support.responses import Answer
 
 
@@ -54,7 +55,7 @@ async def test_who_waits_for_a_commit_is_told_that_it_never_comes() -> None:
     await asyncio.sleep(0)
     commits.abandon()
     with pytest.raises(WireError) as refused:
-        await asyncio.wait_for(waiting, 10)  # guards against hanging only
+        await asyncio.wait_for(waiting, SECONDS)  # guards against hanging only
     assert refused.value.code is ErrorCode.STORE_UNAVAILABLE
 
 

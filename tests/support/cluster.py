@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,6 +25,7 @@ from realtime.settings.fields import Settings
 from realtime.store.cluster.backend import Lease
 from realtime.store.cluster.node import LeaseTimes
 from realtime.store.cluster.stores import Opened, open_cluster
+from realtime.store.packed.batches import Batch, Done
 from realtime.store.packed.bounds import bounds_of
 from tests.support.memory_backend import MemoryBackend
 
@@ -61,6 +62,38 @@ class Member(Running):
     async def lose_lease(self) -> None:
         """End its lease, as if it could not have been renewed."""
         await self.backend.release(Lease(self.name, self.cluster.membership.epoch))
+
+    @contextlib.asynccontextmanager
+    async def without_lease(self) -> AsyncIterator[None]:
+        """Lose the lease, and get no new one before the end."""
+        membership, may_join = self.opened.node, asyncio.Event()
+        assert membership is self.cluster.membership
+        join = membership.join
+
+        async def join_later() -> None:
+            await may_join.wait()
+            await join()
+
+        membership.join = join_later  # type: ignore[method-assign]
+        await self.lose_lease()
+        await until(lambda: not membership.holds(), "the loss")
+        try:
+            yield
+        finally:
+            membership.join = join  # type: ignore[method-assign]
+            may_join.set()
+
+    @contextlib.contextmanager
+    def commits_held(self) -> Iterator[None]:
+        """Commit nothing of what is written meanwhile, and then all of it."""
+        submit, held = self.opened.node.submit, list[tuple[Batch, Callable[[Done], None]]]()
+        self.opened.node.submit = lambda batch, done: held.append((batch, done))  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            self.opened.node.submit = submit  # type: ignore[method-assign]
+            for batch, done in held:
+                submit(batch, done)
 
     async def kill(self, *, lease_ends: bool = True) -> None:
         """End it as a process ends that is killed. lease_ends: at once, and not when the test has it end."""

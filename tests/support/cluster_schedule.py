@@ -15,6 +15,7 @@ from typing import Any
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import RandomScript, ScriptedTokenizer, Step
 from realtime.settings.fields import Settings
+from tests.support.patience import SECONDS
 
 from .at_once import at_once
 from .cluster_history import Final, History, judge
@@ -297,7 +298,7 @@ class Schedule:
             return Final(200, shown.json, None)
         path = f"/v1/responses/{response_id}?stream=true&starting_after=-1"
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(SECONDS):
                 status, events = await http.stream(node.port, path)
                 return Final(200, shown.json, [event async for event in events] if status == 200 else None)
         except TimeoutError:

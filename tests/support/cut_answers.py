@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,13 +18,14 @@ import psutil
 from websockets.exceptions import ConnectionClosed
 
 from realtime.engine.options import VllmOptions
+from tests.support.patience import SECONDS
+from tests.support.ports import free_port
 
 from .elsewhere import ELSEWHERE, key_flags
 from .process import ServerProcess, serve
 from .server import Client, dial
 from .vllm_serve import STARTER, VllmServe, shared, vllm_serving
 
-SECONDS = 300  # guards against hanging only
 Events = list[dict[str, Any]]
 _OF_A_DELTA = ("type", "item_id", "content_index", "summary_index")
 _OF_THIS_RUN = ("id", "call_id", "encrypted_content")  # in an item
@@ -101,9 +101,7 @@ class House:
         if elsewhere:
             urls = ",".join(engine.url for engine in elsewhere)
             arguments += (*key_flags(str(path.parent)), "--engine-url", urls)
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
+        port = free_port()
         self._url = f"ws://127.0.0.1:{port}/v1/responses"
         self._ready = f"http://127.0.0.1:{port}/ready"
         self._arguments = ("--store", f"sqlite:{path}", "--port", str(port), *arguments)

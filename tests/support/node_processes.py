@@ -12,6 +12,7 @@ from websockets.exceptions import InvalidStatus
 
 from realtime.store.cluster import keys
 from realtime.store.cluster.stores import make_backend
+from tests.support.patience import SECONDS
 
 from .cut_answers import Events, check_order
 from .process import ServerProcess, serve
@@ -19,7 +20,6 @@ from .server import Client, dial
 from .steps import resume
 from .transcript import text_of
 
-SECONDS = 300  # guards against hanging only
 SCRIPTED = ("--engine", "scripted")
 _SECRET = "the secret of the nodes in a test"
 

@@ -11,8 +11,9 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from tests.support.patience import SECONDS
+
 ROOT = Path(__file__).parents[2]
-SECONDS = 400  # guards against hanging only
 
 
 class ServerProcess:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+
+from .steps import until
 
 
 async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
@@ -16,14 +18,22 @@ async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
     await writer.drain()
 
 
+def always() -> bool:
+    """Let through what comes."""
+    return True
+
+
 class Proxy:
-    """One that listens. `port`: where. `passed_on`: all that the server has said, over all connections."""
+    """One that listens. `port`: where. `passed_on`: all that the server has said, over all connections. `lets_up`:
+    while it returns false, what clients say stays on its way.
+    """
 
     def __init__(self, target_port: int, delay_seconds: float, tears: bool) -> None:
         self._target_port, self._delay, self._tears = target_port, delay_seconds, tears
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
         self.passed_on = bytearray()
+        self.lets_up: Callable[[], bool] = always
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until either side ends it."""
@@ -57,6 +67,8 @@ class Proxy:
                     await asyncio.sleep(left)  # the delay itself
                 if kept is not None:
                     kept.extend(data)
+                if kept is None:
+                    await until(self.lets_up, "a way up")
                 await self._write(writer, data)
             with contextlib.suppress(OSError):
                 if not writer.is_closing():

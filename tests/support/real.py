@@ -28,11 +28,9 @@ from realtime.engine.options import VllmOptions
 from realtime.server.process import make_gateway
 from realtime.settings.fields import Settings, StoreSettings
 from tests.support.elsewhere import placed
+from tests.support.patience import SECONDS
 from tests.support.process import ROOT
 from tests.support.server import listening
-
-START_SECONDS = 240
-WAIT_SECONDS = 180  # what takes milliseconds, on a machine that does much else
 
 
 class RealServer(msgspec.Struct, frozen=True):
@@ -52,12 +50,12 @@ class RealServer(msgspec.Struct, frozen=True):
 
     def ready(self) -> dict[str, Any]:
         """What `/ready` says."""
-        state: dict[str, Any] = httpx2.get(f"http://127.0.0.1:{self.port}/ready", timeout=10).json()
+        state: dict[str, Any] = httpx2.get(f"http://127.0.0.1:{self.port}/ready", timeout=SECONDS).json()
         return state
 
     def wait_until(self, **wanted: Any) -> dict[str, Any]:
         """Poll `/ready` until these members have these values. The only clock is the deadline against hanging."""
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + SECONDS
         while any((state := self.ready())[name] != value for name, value in wanted.items()):
             assert time.monotonic() < deadline, f"wanted {wanted}, the server says {state}"
             time.sleep(0.02)  # between two polls of another process
@@ -97,7 +95,7 @@ def _hosting(settings: Settings) -> Iterator[RealServer]:
 
     async def host() -> None:
         hosted = msgspec.structs.replace(settings, store=StoreSettings(store="memory"))
-        async with asyncio.timeout(START_SECONDS) as starting, listening(hosted, make_gateway(hosted)) as (_, port):
+        async with asyncio.timeout(SECONDS) as starting, listening(hosted, make_gateway(hosted)) as (_, port):
             starting.reschedule(None)
             stop = asyncio.Event()
             started.set_result((port, asyncio.get_running_loop(), stop))
@@ -113,16 +111,16 @@ def _hosting(settings: Settings) -> Iterator[RealServer]:
             yield RealServer(port)
         finally:
             loop.call_soon_threadsafe(stop.set)
-            over.result(60)
+            over.result(SECONDS)
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:
     """The port, from the announcement that the engine serves."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         text = log.read_text()
         if found := re.search(r"ws://[^:\s]+:(\d+)/v1/responses", text):
             return int(found.group(1))
         assert process.poll() is None, f"the server ended with {process.returncode}:\n{text}"
         time.sleep(0.1)  # between two looks at another process's output
-    raise AssertionError(f"not ready after {START_SECONDS} s:\n{log.read_text()}")
+    raise AssertionError(f"not ready after {SECONDS} s:\n{log.read_text()}")

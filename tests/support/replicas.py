@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
@@ -21,6 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bench.databases import NotInstalled, postgres_command, ready, start, stop
 from realtime.store.cluster.stores import make_backend
+from tests.support.ports import free_port
 
 from .network import Network, network
 
@@ -119,7 +119,7 @@ async def replicated(kind: str) -> AsyncIterator[Replicated]:
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="realtime-", ignore_cleanup_errors=True)))
             for _ in range(2)
         ]
-        ports = _free_ports()
+        ports = free_port(), free_port()
         async with network(ports[0]) as way:
             found = Replicated(kind, (folders[0], folders[1]), way, ports)
             try:
@@ -136,7 +136,7 @@ async def replicated(kind: str) -> AsyncIterator[Replicated]:
 @contextlib.asynccontextmanager
 async def sentinel(store: Replicated) -> AsyncIterator[str]:
     """Start what watches a Redis and its replica, and promotes that; give the URL for nodes."""
-    port, _ = _free_ports()
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="realtime-") as folder:
         file = Path(folder) / "sentinel.conf"
         file.write_text(
@@ -156,8 +156,3 @@ async def sentinel(store: Replicated) -> AsyncIterator[str]:
         finally:
             process.terminate()
             await process.wait()
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        return one.getsockname()[1], two.getsockname()[1]

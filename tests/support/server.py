@@ -30,6 +30,7 @@ from realtime.settings.fields import Settings
 from realtime.store.base import Stores
 from realtime.store.memory.stores import memory_stores
 from realtime.store.sqlite.stores import bounds_of, open_stores
+from tests.support.patience import SECONDS
 
 NATIVE = "realtime.v1"
 
@@ -110,7 +111,8 @@ async def dial(
     headers = {**headers, **({"Authorization": f"Bearer {key}"} if key else {})}
     protocols: Any = [*([NATIVE] if native else []), *offers] or None
     # max_queue: else the library stops reading when 16 events wait, and then close() waits in vain
-    options = {"max_size": None, "max_queue": None, "compression": None, "proxy": None, **options}
+    own = {"max_size": None, "max_queue": None, "compression": None, "proxy": None}
+    options = {**own, "open_timeout": SECONDS, "ping_timeout": SECONDS, **options}
     async with connect(url, additional_headers=headers, subprotocols=protocols, **options) as connection:
         client = Client(connection)
         if native:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,9 @@ import pytest
 from realtime.engine.options import STARTER_MODEL, VllmOptions
 from realtime.engine.vllm.launch import SMALL_MODEL_BLOCK_SIZE, variables
 from tests.support.engines import NUM_SEQS
-from tests.support.process import ROOT, SECONDS
+from tests.support.patience import SECONDS
+from tests.support.ports import free_port
+from tests.support.process import ROOT
 
 KEY = "sesame"
 # The port of one with the starter model that runs already, for who tries things again and again.
@@ -59,7 +60,7 @@ def vllm_serving(options: VllmOptions = STARTER, port: int = 0) -> Iterator[Vllm
         yield _noted(options, VllmServe(int(RUNNING_AT), 0))
         return
     pytest.importorskip("vllm", reason="vLLM is not installed: `make install`")
-    port = port or _free_port()
+    port = port or free_port()
     command = [
         sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", options.model,
         "--served-model-name", options.name, "--host", "127.0.0.1", "--port", str(port), "--api-key", KEY,

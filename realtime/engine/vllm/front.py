@@ -215,13 +215,18 @@ class Reader:
         self, token_ids: Sequence[int], positions: Sequence[Any] | None, finish: FinishReason | None,
         stop_reason: int | str | None,
     ) -> TokenChunk:  # fmt: skip
-        """Read new tokens. The chunk also has an end if a stop string has come that the engine has not seen."""
+        """Read new tokens. The chunk also has an end if a stop string has come that the engine has not seen; what came
+        with it and behind it is left out.
+        """
         by_token = finish is FinishReason.STOP and not isinstance(stop_reason, str)
         detokenizer = self._detokenizer
         if detokenizer.stop:
-            found = detokenizer.update(list(token_ids), by_token)
-            if found is not None:
-                finish, stop_reason = FinishReason.STOP, found
+            for number, token_id in enumerate(token_ids, 1):
+                found = detokenizer.update([token_id], by_token and number == len(token_ids))
+                if found is not None:
+                    finish, stop_reason = FinishReason.STOP, found
+                    token_ids, positions = token_ids[:number], positions and positions[:number]
+                    break
             text = detokenizer.get_next_output_text(finish is not None, True)
         else:  # as `update` does, which puts the text together anew for each token
             shown = len(token_ids) - (by_token and len(token_ids) > 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 import time
 from pathlib import Path
@@ -26,6 +25,7 @@ from realtime.store.cluster.membership import Peer
 from realtime.store.cluster.stores import make_backend, open_cluster
 from tests.store.cluster.world import BOUNDS
 from tests.support.cluster import member
+from tests.support.ports import free_port
 from tests.support.server import changed
 from tests.support.store_servers import StoreServers
 
@@ -36,13 +36,6 @@ SECRET = "a secret of nodes, long enough: 7Q"
 @pytest.fixture(params=["redis", "postgres"])
 def url(request: pytest.FixtureRequest, store_servers: StoreServers) -> str:
     return store_servers[request.param].url()
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-    return port
 
 
 def healthy(url: str, folder: Path, **more: Any) -> Settings:

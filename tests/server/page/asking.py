@@ -13,6 +13,7 @@ from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Step
 from tests.support.browser import PATIENCE_MS, Browser
 from tests.support.node import JS, find_node
+from tests.support.patience import SECONDS
 from tests.support.server import Running
 from tests.support.steps import engine_holds, until
 
@@ -51,7 +52,7 @@ async def wait_running(page: Page, server: Running) -> None:
 
 async def responses(server: Running) -> list[dict[str, Any]]:
     """What the server keeps of the page's chats, the oldest first, with the output."""
-    async with httpx2.AsyncClient(base_url=server.http) as client:
+    async with httpx2.AsyncClient(base_url=server.http, timeout=SECONDS) as client:
         listed = (await client.get("/v1/responses?metadata.realtime_ui=chat&order=asc&limit=100")).json()["data"]
         return [(await client.get(f"/v1/responses/{one['id']}")).json() for one in listed]
 

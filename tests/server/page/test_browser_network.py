@@ -14,6 +14,7 @@ from tests.server.page.asking import ROOM, WORDS, ask, responses, script, shown,
 from tests.support.browser import Browser, Chromium
 from tests.support.long import effort
 from tests.support.network import Network, network
+from tests.support.patience import SECONDS
 from tests.support.server import Running, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # that of the browser
@@ -105,7 +106,7 @@ async def test_stop_from_the_other_tab_while_the_first_hears_nothing(browsing: C
         (response,) = await responses(server)
         assert response["status"] == "cancelled"
         assert await shown(page) == await shown(other) == text_of(response) != ""
-        async with httpx2.AsyncClient(base_url=server.http) as client:
+        async with httpx2.AsyncClient(base_url=server.http, timeout=SECONDS) as client:
             listed = (await client.get("/v1/responses?metadata.realtime_ui=chat")).json()["data"]
         assert len(listed) == 1
         browser.problems.clear()

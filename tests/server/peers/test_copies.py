@@ -15,6 +15,7 @@ from realtime.service.principal import Principal
 from realtime.service.remote import Remote
 from realtime.store.copied_log import CopiedLog, State
 from realtime.wire.errors import ErrorCode, WireError
+from tests.support.patience import SECONDS
 from tests.support.responses import PLENTY, make_response
 
 
@@ -32,7 +33,7 @@ async def test_what_went_with_its_node_is_not_looked_for_any_longer(
     copy, log = copied()
     monkeypatch.setattr(Copy, "_reopen", reopen)
     ended = asyncio.create_task(copy._ended.wait())
-    async with asyncio.timeout(20):  # guards against hanging only
+    async with asyncio.timeout(SECONDS):  # guards against hanging only
         assert await copy._again(why, ended) is None
     ended.cancel()
     assert log.failure is not None
@@ -88,7 +89,7 @@ async def test_a_node_whose_follows_end_at_once_is_not_asked_in_a_loop(monkeypat
     monkeypatch.setattr(copies, "_pause", pause)
     monkeypatch.setattr(Copy, "_reopen", reopen)
     copy._upstream = await reopen(copy)
-    async with asyncio.timeout(20):  # guards against hanging only
+    async with asyncio.timeout(SECONDS):  # guards against hanging only
         await copy._follow_on()
     assert log.failure is not None
     assert log.failure.code is ErrorCode.NODE_UNAVAILABLE

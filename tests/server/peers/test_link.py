@@ -18,6 +18,7 @@ from realtime.server.peers.link import Link
 from realtime.server.peers.messages import Challenge, Done, Ended, Entries, Hello, Look, Settle
 from realtime.store.cluster.membership import Peer
 from realtime.wire.errors import ErrorCode, WireError
+from tests.support.patience import SECONDS
 
 SECRET = b"s" * 32
 ME = Node("b", "ws://127.0.0.1:1", SECRET, True)
@@ -151,7 +152,7 @@ async def test_who_has_proved_nothing_is_not_heard_out(monkeypatch: pytest.Monke
             await asyncio.sleep(0)
         cut.set()
 
-    async with linked(floods) as made, asyncio.timeout(30):
+    async with linked(floods) as made, asyncio.timeout(SECONDS):
         with pytest.raises(WireError) as caught:
             await made.call(lambda number: Settle(number, "resp_a"))
         assert caught.value.code is ErrorCode.NODE_UNAVAILABLE
@@ -165,7 +166,7 @@ async def test_who_has_proved_itself_may_say_much() -> None:
         await socket.send(messages.encode([Done(1, "resp_a", b"x" * (1 << 20))]))
         await socket.wait_closed()
 
-    async with linked(talks) as made, asyncio.timeout(30):
+    async with linked(talks) as made, asyncio.timeout(SECONDS):
         answer = await made.call(lambda number: Settle(number, "resp_a"))
         assert isinstance(answer, Done)
         assert len(answer.response) == 1 << 20
@@ -198,7 +199,7 @@ async def test_who_tells_something_while_the_connection_is_lost_is_told_so(monke
     async def lost(message: bytes) -> None:
         raise ConnectionClosedError(None, None)
 
-    async with linked(listens) as made, asyncio.timeout(30):
+    async with linked(listens) as made, asyncio.timeout(SECONDS):
         await made.tell(Look())
         assert made._socket is not None
         monkeypatch.setattr(made._socket.connection, "send", lost)

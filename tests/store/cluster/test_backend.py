@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
+import asyncpg
 import pytest
 
 from realtime.store.cluster import postgres_backend, postgres_schema, redis_backend
 from realtime.store.cluster.backend import Away, Backend, Changes, Conflict, Denied, Fenced, Lease, Refused
+from realtime.store.cluster.postgres_backend import PostgresBackend
+from realtime.store.cluster.redis_backend import RedisBackend
 from realtime.store.cluster.stores import make_backend
 from realtime.store.cluster.urls import shown
 from tests.support.memory_backend import MemoryBackend
+from tests.support.patience import SECONDS
+from tests.support.steps import until
 from tests.support.store_servers import StoreServers
 
 HOUR = 3600.0
@@ -275,29 +282,60 @@ async def test_no_error_tells_the_password(url: str) -> None:
     assert error.__cause__ is None
 
 
-async def test_however_much_is_looked_up_a_lease_is_renewed_and_everybody_is_answered(backend: Backend) -> None:
+@pytest.fixture(params=["redis", "postgres"])
+async def patient(
+    request: pytest.FixtureRequest, store_servers: StoreServers, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[PostgresBackend | RedisBackend]:
+    """One whose calls give up as late as the tests."""
+    for module in (postgres_backend, redis_backend):
+        monkeypatch.setattr(module, "_SECONDS", SECONDS)
+    made = make_backend(store_servers[request.param].url())
+    assert isinstance(made, PostgresBackend | RedisBackend)
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def test_however_much_is_looked_up_everybody_is_answered(patient: PostgresBackend | RedisBackend) -> None:
     """As when a node has died, and all its clients come to this one at once."""
-    lease = await leased(backend)
-    await backend.commit(Changes(fence=lease, sets={b"owner/1": b"me"}, number=1))
-    await asyncio.gather(*(backend.get([b"owner/1"]) for _ in range(30)), backend.renew(lease, HOUR, b""))
-    before: list[str] = []  # from now on there are connections
+    lease = await leased(patient)
+    await patient.commit(Changes(fence=lease, sets={b"owner/1": b"me"}, number=1))
+    assert await asyncio.gather(*(patient.get([b"owner/1"]) for _ in range(300))) == [[b"me"]] * 300
 
-    async def look_up() -> Sequence[bytes | None]:
-        found = await backend.get([b"owner/1"])
-        before.append("look-up")
-        return found
 
-    async def renew() -> None:
-        await asyncio.sleep(0)  # behind all look-ups
-        assert await backend.renew(lease, HOUR, b"")
-        before.append("renewal")
+async def test_look_ups_that_stand_still_hold_up_neither_a_renewal_nor_a_commit(
+    patient: PostgresBackend | RedisBackend,
+) -> None:
+    lease = await leased(patient)
+    async with standing_still(patient), asyncio.timeout(SECONDS):
+        assert await patient.renew(lease, HOUR, b"")
+        await patient.commit(Changes(fence=lease, sets={b"owner/2": b"me"}, number=1))
+    assert await patient.get([b"owner/2"]) == [b"me"]
 
-    async def commit() -> None:
-        await asyncio.sleep(0)
-        await backend.commit(Changes(fence=lease, sets={b"owner/2": b"me"}, number=2))
-        before.append("commit")
 
-    found = await asyncio.gather(*(look_up() for _ in range(300)), renew(), commit())
-    assert found[:-2] == [[b"me"]] * 300
-    if not isinstance(backend, MemoryBackend):  # which has no connections
-        assert max(before.index("renewal"), before.index("commit")) < 150, "they waited for the look-ups"
+@contextlib.asynccontextmanager
+async def standing_still(backend: PostgresBackend | RedisBackend) -> AsyncIterator[None]:
+    """Look-ups that have no answer yet, and wait in the server with all connections that look-ups may have."""
+    gate, number = "gate", 30
+    wait: Callable[[], Awaitable[object]]
+    async with contextlib.AsyncExitStack() as stack:
+        if isinstance(backend, PostgresBackend):
+            connection = await asyncpg.connect(backend._url)
+            await connection.execute("SELECT pg_advisory_lock(hashtext($1))", gate)
+            wait = partial(backend._fetch, "SELECT pg_advisory_lock_shared(hashtext($1))", gate)
+            stack.push_async_callback(connection.close)
+        else:
+            wait = partial(backend._call, "BLPOP", gate, 0)
+            stack.push_async_callback(backend._call, "RPUSH", gate, *range(number))
+
+        async def look_up() -> None:
+            async with backend._look_ups:
+                await wait()
+
+        looking = [asyncio.create_task(look_up()) for _ in range(number)]
+        await until(backend._look_ups._places.locked, "look-ups that stand still")
+        try:
+            yield
+        finally:
+            await stack.aclose()
+            await asyncio.gather(*looking)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from bench.databases import NotInstalled, ready, start, stop
 from realtime.store.cluster.backend import Away, Changes
 from realtime.store.cluster.stores import make_backend
+from tests.support.ports import free_port
 from tests.support.tls import authority
 
 URLS = {
@@ -43,8 +43,7 @@ def secured(request: pytest.FixtureRequest) -> Iterator[Secured]:
         (folder / "another").mkdir()
         authority(folder / "another")
         (folder / "another" / "ca.pem").rename(folder / "another.pem")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         cert, key, ca = (str(folder / one) for one in ("server.pem", "key.pem", "ca.pem"))
         flags = {
             "redis": (
