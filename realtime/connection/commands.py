@@ -2,10 +2,15 @@
 
 The shell starts each command as it is drained and reports its completion whenever that comes, in any order:
 
-| command | completed by | |---|---| | Create | `opened` or `refused` | | Resume | `resumed` or `refused` | | Stop |
-`stopped` or `refused`; a late one that cuts: `truncated`; to steer: nothing | | Truncate | `truncated` or `refused` | |
-Identify | `identified` or `refused` | | Beat | `beat`, or nothing | | Leave | nothing: it is carried out at once,
-before the commands after it |
+| command | completed by |
+|---|---|
+| Create | `opened` or `refused` |
+| Resume | `resumed` or `refused` |
+| Stop | `stopped` or `refused`; a late one that cuts: `truncated`; to steer: nothing |
+| Truncate | `truncated` or `refused` |
+| Identify | `identified` or `refused` |
+| Beat | `beat`, or nothing |
+| Leave | nothing: it is carried out at once, before the commands after it |
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ clients read them. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -44,6 +45,11 @@ class Outbox:
         entry = codec.encode_line(event)
         self._num_bytes += len(entry)
         self.waiting.append(entry)
+
+    def put_all(self, some: Iterable[events.Event]) -> None:
+        """Number events and keep them, in order."""
+        for event in some:
+            self.put(event)
 
     def refuse(self, error: WireError, stream_id: Any, event_id: str | None) -> None:
         """Put the event that refuses something. `stream_id`: as the client gave it."""

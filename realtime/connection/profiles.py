@@ -71,7 +71,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_followed: int = 64
     max_unsent_control: int = 1000
     max_steers: int = 32  # that wait for one response
-    max_unanswered: int = 256  # stops, resumes and renewals that the service has been asked for and not answered
+    max_pending: int = 256  # stops, resumes and renewals that are not completed
     heartbeat_seconds: float = 0.0  # between two heartbeats at first; 0: none
     # what `expires_at`, the transport and the codec see to
     lifetime_seconds: float = 3600.0

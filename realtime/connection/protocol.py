@@ -5,6 +5,9 @@ each completion that it reports, it drains `commands()`, then `next_deadline()`;
 that is None, whenever the transport takes more. A command may be completed at any later time (`commands` has the
 table). Lanes (`stream_id`) are first in, first out; they run in parallel and share the socket's bandwidth event by
 event. The connection owns no response: it holds readers, which point into logs that live elsewhere.
+
+This module decides which part an event is for: `creates` (lanes and what is given into responses), `following` (what is
+read), `stops` (what is to end), or the connection's own life. All parts share the commands that are `pending`.
 """
 
 from __future__ import annotations
@@ -37,13 +40,16 @@ from realtime.wire.response import Response
 
 from . import refusals
 from .commands import Awaited, Beat, Command, Create, Identify, Leave, Resume, Stop, Truncate
+from .creates import Creates
+from .following import Following, tell_epoch
 from .heartbeats import Heartbeats, check_interval
 from .lanes import valid_stream_id
 from .outbox import Outbox
+from .pending import HeldEvent, Patient, PendingCommands
 from .permissions import check_permitted
 from .profiles import ConnectionLimits, Profile
-from .responses import Responses
-from .unanswered import HeldEvent, Patient
+from .readers import Readers
+from .stops import Stops
 
 
 class Connection:
@@ -70,8 +76,12 @@ class Connection:
         self._default_model = default_model
         self._role = role
         self._control = Outbox(limits.max_unsent_control)
-        self._responses = Responses(limits, self._control, native=profile.native)
-        self.newest = self._responses.readers.newest  # to be asked in place of `frames` when only logs have grown
+        self._pending = PendingCommands(limits.max_pending)
+        self._readers = Readers(partial(tell_epoch, self._control, native=profile.native))
+        self._creates = Creates(limits, self._control, self._pending, self._readers)
+        self._following = Following(limits, self._control, self._pending, self._readers, self._creates)
+        self._stops = Stops(self._control, self._pending, self._readers, self._creates, native=profile.native)
+        self.newest = self._readers.newest  # to be asked in place of `frames` when only logs have grown
         self._heartbeats = Heartbeats(limits.heartbeat_seconds, wanted=profile.native)
         self._closing: tuple[CloseCode, str] | None = None
         self._catch_up: CatchUp = "events"  # for creates and resumes that do not say it themselves
@@ -101,7 +111,7 @@ class Connection:
 
     def _reject(self, rejected: codec.Rejected) -> None:
         """Answer a message that could not be decoded, in the lane that it names, if the name is valid."""
-        lanes = self._responses.lanes
+        lanes = self._creates.lanes
         stream_id = rejected.stream_id if valid_stream_id(rejected.stream_id) else None
         if rejected.type == "response.create":
             lanes.evict(lanes.get(rejected.stream_id), rejected.previous)
@@ -112,7 +122,7 @@ class Connection:
         try:
             check_permitted(event, self._role)
             if isinstance(event, Patient) and (command := self._awaited(event)) is not None:
-                self._responses.unanswered.hold(command, HeldEvent(event, now))
+                self._pending.hold(command, HeldEvent(event, now))
             else:
                 self._obey(event, num_bytes, now)
         except WireError as error:
@@ -123,56 +133,55 @@ class Connection:
         match event:
             case ResponseCancel():
                 if event.response_id is not None:  # it comes at once, but after an `ack` before it
-                    return self._responses.unanswered.resume_with_ack(event.response_id)
-                lane = self._responses.lanes.get(event.stream_id)
+                    return self._pending.resume_with_ack(event.response_id)
+                lane = self._creates.lanes.get(event.stream_id)
                 return lane.opening if lane is not None else None
             case SessionUpdate():
-                return self._responses.unanswered.identify
+                return self._pending.identify
             case _:
-                return self._responses.unanswered.resume_of(event.response_id)
+                return self._pending.resume_of(event.response_id)
 
     def _obey(self, event: AnyClientEvent, num_bytes: int, now: float) -> None:
-        responses = self._responses
         match event:
             case ResponseCreate():
                 self._create(event, num_bytes, now)
             case ResponseCancel():
-                responses.cancel(event)
+                self._stops.cancel(event)
             case ResponseTruncate():
-                responses.truncate(event)
+                self._stops.truncate(event)
             case ResponseInterrupt():
-                responses.interrupt(event)
+                self._stops.interrupt(event)
             case ResponseSteer():
-                responses.steer(event)
+                self._creates.steer(event)
             case ResponseInject():
-                responses.inject(event)
+                self._creates.inject(event)
             case ResponseAck():
-                responses.readers.acknowledge(event)
+                self._readers.acknowledge(event)
             case ResponseProcessed():
                 pass
             case ResponseResume():
                 event.catch_up = event.catch_up or self._catch_up
-                responses.resume(event)
+                self._following.resume(event)
             case ResponseDetach():
-                responses.detach(event)
+                self._following.detach(event)
             case SessionUpdate():
                 self._update(event, now)
 
     def _create(self, request: ResponseCreate, num_bytes: int, now: float) -> None:
-        responses = self._responses
-        if now >= self._expires_at and responses.ending is None:
-            responses.ending = partial(refusals.expired, self._limits.lifetime_seconds)
-        if responses.ending is not None:
-            raise responses.ending()
+        creates = self._creates
+        if now >= self._expires_at and creates.ending is None:
+            creates.ending = partial(refusals.expired, self._limits.lifetime_seconds)
+        if creates.ending is not None:
+            raise creates.ending()
         if request.model is None:
             request.model = self._default_model
         request.catch_up = request.catch_up or self._catch_up
-        responses.create(request, num_bytes)
+        creates.create(request, num_bytes)
 
     def _update(self, event: SessionUpdate, now: float) -> None:
         check_interval(event.heartbeat_seconds)
         if event.api_key is not None:
-            self._responses.ask(Identify(event.api_key, event.heartbeat_seconds, event.event_id, event.catch_up))
+            self._pending.ask(Identify(event.api_key, event.heartbeat_seconds, event.event_id, event.catch_up))
         else:
             self._change(event, now)
 
@@ -190,32 +199,32 @@ class Connection:
 
     def commands(self) -> list[Command]:
         """Drain the commands. Start each in order; its completion may lead to more."""
-        commands, self._responses.commands = self._responses.commands, []
+        commands, self._pending.to_start = self._pending.to_start, []
         return commands
 
     def opened(self, command: Create, source: Source) -> None:
         """Complete a create: it was accepted, and this is its response."""
-        self._take_held(self._responses.opened(command, source))
+        self._take_held(self._following.opened(command, source))
 
     def resumed(self, command: Resume, source: Source, start: int, pending: Sequence[events.PendingCall] = ()) -> None:
         """Complete a resume: it was accepted. `start`: the number of the first event to send. `pending`: the calls that
         wait for the client.
         """
-        self._take_held(self._responses.resumed(command, source, start, pending))
+        self._take_held(self._following.resumed(command, source, start, pending))
 
     def stopped(self, command: Stop, source: Source) -> None:
         """Complete a stop: the response was asked to end."""
-        self._responses.stopped(command, source)
+        self._stops.stopped(command, source)
 
     def truncated(self, command: Stop | Truncate, response: Response, ended: Source | None) -> None:
         """Complete a truncation: this is the response now. `ended`: the response that was ended for it, if any."""
-        self._responses.truncated(command, response, ended)
+        self._stops.truncated(command, response, ended)
 
     def identified(self, command: Identify, tenant: str | None, now: float) -> bool:
         """Complete an identification: the key is this tenant's; None: nobody's. Return whether it is the connection's
         credential from now on.
         """
-        held = self._responses.unanswered.complete(command)
+        held = self._pending.complete(command)
         if held is None:
             return False
         accepted = tenant == self._tenant
@@ -236,8 +245,14 @@ class Connection:
         """Complete a command that was refused. For a heartbeat nobody waits, and a response that is left may well be
         gone.
         """
-        if not isinstance(command, Beat | Leave):
-            self._take_held(self._responses.refused(command, error))
+        if isinstance(command, Beat | Leave) or (held := self._pending.complete(command)) is None:
+            return
+        if isinstance(command, Create):
+            self._creates.refused(command, error, held)
+            return
+        if not self._stops.is_late_cancel(command, error):
+            self._control.refuse(error, None, command.event_id)
+        self._take_held(held)
 
     def _take_held(self, held: Iterable[HeldEvent] | None) -> None:
         """Take the events that waited for a command, in order. One of them may lead to a command for which the rest
@@ -245,7 +260,7 @@ class Connection:
         """
         for one in held or ():
             self._take(one.event, 0, one.received_at)
-        self._responses.start_next()  # behind them: a create may have waited for what is cut by one of them
+        self._creates.start_next()  # behind them: a create may have waited for what is cut by one of them
 
     # -- what goes out
 
@@ -253,51 +268,51 @@ class Connection:
         """Drain a step of the one response that is read, if nothing else is to be sent, done or closed. None: call
         `frames` instead.
         """
-        responses, control = self._responses, self._control
-        if control.waiting or responses.commands or responses.ending is not None:
+        control = self._control
+        if control.waiting or self._pending.to_start or self._creates.ending is not None:
             return None
         if self._closing is not None or control.overflowed:
             return None
-        return responses.readers.step()
+        return self._readers.step()
 
     def frames(self, max_bytes: int) -> list[bytes]:
         """Drain up to about `max_bytes` of encoded events: control first, then one round after another of readers."""
-        responses, control = self._responses, self._control
+        control = self._control
         before = control.take() if control.waiting else []
-        out, done = responses.readers.read(max_bytes)
+        out, done = self._readers.read(max_bytes)
         if before:
             out = before + out
         if done:
-            responses.go_on(done)
+            self._following.go_on(done)
             out += control.take()  # what that has brought up
-        if responses.ending is not None:
+        if self._creates.ending is not None:
             self._close_if_done()
         return out
 
     @property
     def num_slow(self) -> int:
         """The number of times that a reader was told it is too slow."""
-        return self._responses.num_slow
+        return self._following.num_slow
 
     @property
     def pending(self) -> bool:
         """Return whether there is something to send."""
-        return bool(self._control.waiting) or self._responses.readers.behind
+        return bool(self._control.waiting) or self._readers.behind
 
     @property
     def may_wait(self) -> bool:
         """Return whether nothing to send is the first of anything, or an end: a client hardly notices when it comes."""
-        return not self._control.waiting and self.close is None and self._responses.readers.may_wait
+        return not self._control.waiting and self.close is None and self._readers.may_wait
 
     @property
     def followed(self) -> list[Source]:
         """The responses that are read."""
-        return [reader.source for reader in self._responses.readers]
+        return [reader.source for reader in self._readers]
 
     @property
     def idle(self) -> bool:
         """Return whether nothing is followed, nothing waits, and no command is pending."""
-        return self._responses.idle
+        return not self._readers and not self._creates.lanes.num_queued and not self._pending
 
     @property
     def close(self) -> tuple[CloseCode, str] | None:
@@ -319,7 +334,7 @@ class Connection:
     def handle_deadline(self, now: float) -> None:
         """Do what is due."""
         if self._heartbeats.take(now):
-            self._responses.commands.append(Beat(tuple(self._responses.readers.response_ids)))
+            self._pending.to_start.append(Beat(tuple(self._readers.response_ids)))
 
     def drain(self, grace_seconds: float, resume_after_seconds: float | None = None) -> None:
         """Prepare for the end of the server: refuse creates from now on, close when what runs has been delivered.
@@ -328,12 +343,12 @@ class Connection:
         if self.profile.native:
             after = round(resume_after_seconds or 0.0, 1) or UNSET  # less is too short
             self._control.put(events.SessionDraining(grace_seconds=grace_seconds, resume_after_seconds=after))
-        self._responses.end(draining)
+        self._creates.end(draining)
         self._close_if_done()
 
     def leave_off(self) -> None:
         """Leave the responses that have no end yet: the next server continues them."""
-        self._responses.leave_off()
+        self._following.leave_off()
         self._close_if_done()
 
     def revoked(self) -> None:
@@ -356,9 +371,11 @@ class Connection:
         still leads to is left as well.
         """
         self._heartbeats.stop()
-        self._responses.leave()
+        self._pending.clear()
+        self._following.clear()
+        self._creates.clear()
 
     def _close_if_done(self) -> None:
-        ending = self._responses.ending
+        ending = self._creates.ending
         if ending is not None and self._closing is None and self.idle:
             self._closing = (CloseCode.RESTART, ending().spec.code)

@@ -59,7 +59,7 @@ def not_followed(response_id: str) -> WireError:
     return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)
 
 
-def too_many_unanswered(number: int) -> WireError:
+def too_many_pending(number: int) -> WireError:
     """Refuse requests that come faster than the service answers them."""
     text = f"{number} requests of this connection wait for an answer already; wait for answers before sending more."
     return WireError(ErrorCode.TOO_MANY_QUEUED, text)

@@ -55,19 +55,21 @@ _METRICS = Operation(method="GET", path="/metrics", handler=metrics, summary="Me
 
 def build_app(gateway: Gateway) -> Starlette:
     """Return the ASGI application. `process` starts and stops the engine, not the application."""
-    routes: list[BaseRoute] = [WebSocketRoute(path, gateway.websocket) for path in _paths("/v1/responses")]
+    routes: list[BaseRoute] = [WebSocketRoute(path, gateway.sockets.serve) for path in _paths("/v1/responses")]
     page = PAGE if gateway.settings.server.page else ()
     fixed = (_DESCRIPTION, _SOCKET_DESCRIPTION, _METRICS)
     for path, operations in _by_path((*OPERATIONS, *fixed, *page)).items():
         endpoint = Endpoint(gateway, operations)
         routes += [Route(name, endpoint) for name in _paths(path)]
-    if gateway.cluster is not None:
-        routes.append(WebSocketRoute(PEERS, gateway.cluster.door.serve))
+    cluster = gateway.cluster
+    if cluster is not None:
+        routes.append(WebSocketRoute(PEERS, cluster.door.serve))
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False
     app.router.default = Endpoint(gateway, ())
     app.state.gateway = gateway
-    gateway.answer_for_others = partial(answer, app.router)
+    if cluster is not None:
+        cluster.answer_request = partial(answer, app.router)
     return app
 
 

@@ -47,19 +47,18 @@ _SETTLE_SECONDS = 0.01  # between two looks whether something is in the store
 
 
 class Cluster:
-    """A node's part in its cluster. `door`: the entrance for other nodes. `lost`: ends the clients' connections; see
-    Gateway.
+    """A node's part in its cluster. `door`: the entrance for other nodes. `answer_request`: answers an HTTP request
+    that came to another node; the application sets it.
     """
 
     def __init__(
         self, me: Node, membership: Membership, service: Service, settings: ResponseSettings, limits: Limits, *,
         max_bytes: int, serves: Callable[[], bool], engine: Callable[[], str], model_name: str,
-        answer: Callable[[messages.Ask], Awaitable[messages.Answer]], lost: Callable[[], Awaitable[None]],
-        limits_of: LimitsOf = no_limits, metrics: ClusterMetrics | None = None,
+        send_away: Callable[[], None], limits_of: LimitsOf = no_limits, metrics: ClusterMetrics | None = None,
     ) -> None:  # fmt: skip
         """max_bytes: the largest message that a node reads. serves: whether the engine serves. engine: its fingerprint;
-        empty before it has served. answer: answers an HTTP
-        request. limits_of: a tenant's limits.
+        empty before it has served. send_away: closes the clients' sockets, when the lease is lost. limits_of:
+        a tenant's limits.
         """
         self.me = me
         self.membership = membership
@@ -67,8 +66,8 @@ class Cluster:
         self._serves = serves
         self._engine = engine
         self._model_name = model_name
-        self._answer = answer
-        self._end_clients = lost
+        self.answer_request: Callable[[messages.Ask], Awaitable[messages.Answer]] | None = None
+        self._send_away = send_away
         self._metrics = metrics = metrics or ClusterMetrics()
         metrics.view = self._view
         copies = Copies(service.directory, service.registry, settings, metrics)
@@ -146,7 +145,7 @@ class Cluster:
     async def _begin_again(self) -> None:
         logger.warning("the lease of node=%s is lost: what ran here goes on elsewhere", self.me.name)
         await self._service.lose()
-        await self._end_clients()
+        self._send_away()
         self.door.close()
         await self.nodes.close()
         while True:
@@ -237,7 +236,8 @@ class Cluster:
 
     async def answer(self, ask: messages.Ask) -> messages.Answer:
         """See Desk."""
-        return await self._answer(ask)
+        assert self.answer_request is not None
+        return await self.answer_request(ask)
 
     async def forget(self, tenant: str) -> Forgotten:
         """See Desk."""

@@ -1,4 +1,4 @@
-"""The gateway: assembles what all doors share, opens sockets, and ends everything in order.
+"""The gateway: assembles what all doors share, and ends everything in order.
 
 `process` makes one, `app` gives it to the doors. It decides nothing about clients: `admission` says who may come in,
 the service what they may do.
@@ -9,52 +9,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from starlette.websockets import WebSocket
-
-from realtime.connection.profiles import ConnectionLimits, Profile, select_subprotocol
-from realtime.connection.protocol import Connection
+from realtime.connection.profiles import ConnectionLimits
 from realtime.context.encrypted import Cipher
-from realtime.dialects.base import Dialect
-from realtime.dialects.choose import choose_dialect
-from realtime.dialects.harmony.dialect import Encoding
-from realtime.engine.base import EngineError, Loaded
 from realtime.engine.supervisor import EngineState, SupervisedEngine
 from realtime.observability.exposition import Exposition, process_metrics
 from realtime.observability.observer import Observer
-from realtime.observability.origin import Origin
 from realtime.service.prefix_salts import PrefixSalts
-from realtime.service.principal import Principal
 from realtime.service.service import Service
 from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
 from realtime.store.cluster.membership import Membership
 from realtime.store.memory import memory_stores
-from realtime.wire import events
-from realtime.wire.errors import WireError
-from realtime.wire.ids import new_id
 
 from .admission import Admission
 from .cluster import Cluster
 from .cluster_settings import Node
+from .dialects import dialect_maker
 from .encryption_keys import encryption_keys
-from .families import family_choice
 from .flusher import Pace
-from .http.replies import handshake_refusal
 from .large_messages import LargeMessages
 from .momentary import Momentary
-from .peers.messages import Answer, Ask
-from .websocket import WebSocketShell
-from .websocket_transport import EXTENSION
+from .sockets import Sockets
 
 logger = logging.getLogger("realtime.server")
 
 
 class Gateway:
-    """The parts that all doors share: the settings, the engine, the service, admission, the open sockets."""
+    """The parts that all doors share: the settings, the engine, the service, admission, the clients' sockets."""
 
     def __init__(
         self,
@@ -70,14 +53,13 @@ class Gateway:
         """
         self.settings = settings
         self.engine = engine
-        self._family = family_choice(settings.vllm)
         self.observer = observer or Observer(settings.vllm.name)
         self._stores = stores or memory_stores(settings.responses)
         sealing_keys = encryption_keys(settings.server)
         self.admission = Admission(settings, sealing_keys, config)
         self.service = Service(
             engine,
-            self._make_dialect,
+            dialect_maker(settings.vllm),
             settings.responses,
             self._stores,
             trouble=self._trouble,
@@ -92,17 +74,19 @@ class Gateway:
             limits=settings.limits,
             observer=self.observer,
         )
-        self._shells: dict[WebSocketShell, str] = {}  # with the names of their profiles
-        self.exposition = self._exposition(self.observer)
-        self._limits = ConnectionLimits.of(settings.connections)
-        self.message_limits = self._limits.message
+        limits = ConnectionLimits.of(settings.connections)
+        self.message_limits = limits.message
         self.large_messages = LargeMessages()
         self.pace = Pace()
+        self.sockets = Sockets(
+            limits, self.model_name, self.admission, self.service, self.observer, self.pace, self.large_messages
+        )
+        self.exposition = self._exposition(self.observer)
         self.cluster = self._cluster(node, self._stores.membership)
-        self.answer_for_others: Callable[[Ask], Awaitable[Answer]] | None = None  # set by the application
 
     def _exposition(self, observer: Observer) -> Exposition:
-        now = Momentary(self.service, self.engine, self.admission, self._shells.values, observer.engine)
+        profiles = self.sockets.shells.values
+        now = Momentary(self.service, self.engine, self.admission, profiles, observer.engine)
         return Exposition([now, observer.engine, observer.fleet, observer.cluster, observer.service], process_metrics())
 
     def _cluster(self, node: Node | None, membership: Membership | None) -> Cluster | None:
@@ -112,103 +96,20 @@ class Gateway:
             node, membership, self.service, self.settings.responses, self.message_limits,
             max_bytes=self.settings.connections.max_message_bytes, serves=lambda: self._trouble() is None,
             engine=lambda: loaded.fingerprint if (loaded := self.engine.loaded) is not None else "",
-            model_name=self.model_name, answer=self._answer_for_others, lost=self._leave_clients,
+            model_name=self.model_name, send_away=self.sockets.send_away,
             limits_of=self.admission.limits.of, metrics=self.observer.cluster,
         )  # fmt: skip
-
-    async def _answer_for_others(self, ask: Ask) -> Answer:
-        assert self.answer_for_others is not None
-        return await self.answer_for_others(ask)
 
     @property
     def model_name(self) -> str:
         """The name that clients use for the served model; known before the engine serves."""
         return self.settings.vllm.name
 
-    # -- the socket
-
-    async def websocket(self, websocket: WebSocket) -> None:
-        """Serve one socket from the handshake to its end."""
-        try:
-            principal = self.admission.admit_socket(websocket)
-        except WireError as error:
-            self.observer.refused("websocket", error.spec.code)
-            await websocket.send_denial_response(handshake_refusal(error))
-            return
-        with self.admission.connection(principal):  # from here on, so that handshakes on their way are counted
-            await self._serve(websocket, principal)
-
-    async def _serve(self, websocket: WebSocket, principal: Principal) -> None:
-        """Serve an admitted socket to its end."""
-        subprotocol = select_subprotocol(websocket.scope["subprotocols"])
-        name = new_id("sess")
-        await websocket.accept(subprotocol, [(b"x-request-id", name.encode())])
-        profile = Profile.of(subprotocol)
-        connection = self._new_connection(profile, principal, name, websocket.query_params.get("model"))
-        sink = websocket.scope["extensions"][EXTENSION]["sink"]
-        shell = WebSocketShell(
-            connection,
-            sink,
-            self.service,
-            principal,
-            name,
-            self.large_messages,
-            origin=Origin.of(name, websocket.headers),
-            observer=self.observer,
-            identify=self.admission.owner_of if principal.grant is None else self.admission.holder_of,
-            pace=self.pace,
-        )
-        began_at, spoken = time.monotonic(), profile.name.lower()
-        logger.debug("connected session=%s profile=%s tenant=%s", name, spoken, principal.tenant)
-        with self.admission.revocation.watching(shell):
-            self._shells[shell] = spoken
-            if self.admission.draining:  # it came between the beginning of the drain and here
-                shell.drain(self.settings.server.drain_seconds, self.engine.status.start_seconds)
-            try:
-                await shell.run(websocket.receive)
-            finally:
-                del self._shells[shell]
-                self.observer.connection_closed(
-                    name, spoken, principal.tenant, shell.close_code, time.monotonic() - began_at, shell.num_created
-                )
-
-    def _new_connection(
-        self, profile: Profile, principal: Principal, session_id: str, default_model: str | None
-    ) -> Connection:
-        limits, now = self._limits, time.monotonic()
-        expires_at = now + limits.lifetime_seconds
-        connection = Connection(
-            profile,
-            limits,
-            tenant=principal.tenant,
-            expires_at=expires_at,
-            default_model=default_model,
-            role=principal.grant.role if principal.grant is not None else None,
-        )
-        connection.open(events.Session(id=session_id, model=self.model_name, limits=limits.for_client()), now)
-        return connection
-
-    def _make_dialect(self, loaded: Loaded) -> Dialect:
-        """Make the dialect of a loaded model. Raises EngineError."""
-        options = self.settings.vllm
-        dialect = choose_dialect(
-            loaded,
-            options.dialect,
-            load_encoding=lambda: _load_harmony(options.harmony_vocabulary),
-            today=lambda: time.strftime("%Y-%m-%d"),
-            family=self._family,
-        )
-        holds = [name for name in ("auto", "forced") if getattr(dialect.holds, name)]
-        logger.info("family=%s holds=%s", dialect.name, ",".join(holds) or "nothing")
-        return dialect
-
     def _trouble(self) -> str | None:
         status = self.engine.status
         if status.state is EngineState.READY:
             return None
         return f"The engine is {status.state.value}: try again in a few seconds."
-
-    # -- the end
 
     async def recover(self) -> None:
         """Continue the responses that ran when the last process ended, or end them; in a cluster, join it. Raises
@@ -223,9 +124,7 @@ class Gateway:
         if recovered.num_ended:
             logger.warning("responses ended that ran when the server died: %d", recovered.num_ended)
 
-    def close_stores(self) -> None:
-        """Commit everything and close. Blocks for as long as that takes; nothing may be called after it."""
-        self._stores.close()
+    # -- the end
 
     async def drain(self) -> None:
         """Refuse new work, let running responses finish and be delivered, and close each connection when it is done."""
@@ -235,8 +134,7 @@ class Gateway:
         if self.cluster is not None:
             self.cluster.drain()
         logger.info("draining %s (a second signal ends at once)", self._left())
-        for shell in list(self._shells):
-            shell.drain(grace, None if hands_on else self.engine.status.start_seconds)
+        self.sockets.drain(grace, None if hands_on else self.engine.status.start_seconds)
         try:
             async with asyncio.timeout(grace):
                 await self.service.drain(to_others=hands_on)
@@ -250,24 +148,20 @@ class Gateway:
     async def end(self) -> None:
         """End running responses now. Returns when their last events are written and every connection is closed."""
         self.admission.draining = True
-        for shell in list(self._shells):
-            shell.drain(0, self.engine.status.start_seconds)
+        self.sockets.drain(0, self.engine.status.start_seconds)
         await self.leave_off()
         await self.admission.wait_empty()
 
     async def leave_off(self) -> None:
         """End running responses, or leave them to the next process, or to other nodes."""
         await self.service.shutdown(leave=True)
-        for shell in list(self._shells):
-            shell.leave_off()
+        self.sockets.leave_off()
         if self.cluster is not None:
             await self.cluster.leave()
 
-    async def _leave_clients(self) -> None:
-        """Close the clients' connections, so that they come back, here or elsewhere."""
-        for shell in list(self._shells):
-            shell.drain(0)
-            shell.leave_off()
+    def close_stores(self) -> None:
+        """Commit everything and close. Blocks for as long as that takes; nothing may be called after it."""
+        self._stores.close()
 
     def _left(self) -> str:
         return f"responses={self.service.num_running} connections={self.admission.num_connections}"
@@ -280,13 +174,3 @@ def _prefix_salts(settings: ServerSettings) -> PrefixSalts | None:
     if settings.api_keys_file is None or settings.share_prefix_cache:
         return None
     return PrefixSalts(secrets.token_bytes(32))
-
-
-def _load_harmony(vocabulary: str | None) -> Encoding:
-    """Import the Harmony library, which takes time, and load its vocabulary. Raises EngineError."""
-    from realtime.dialects.harmony import library
-
-    try:
-        return library.load(vocabulary)
-    except library.NoVocabulary as error:
-        raise EngineError(str(error)) from error

@@ -79,7 +79,7 @@ async def test_the_receipt_counts_what_the_canceller_had_taken() -> None:
 async def test_a_reader_that_is_behind_has_been_delivered_less_than_was_generated() -> None:
     async with running(say(*["word "] * 1000), tick_seconds=None) as server, server.client() as client:
         response_id = await begin(client)
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         sink_of(shell).pause_writing()  # as when the peer does not read
         server.engine.step(50)
         await settle()

@@ -192,7 +192,7 @@ async def test_a_policy_that_can_not_be_is_named(policy: Any, param: str) -> Non
 
 def buffered(server: Running) -> int:
     """Bytes that the server holds for its sockets beyond the kernel's buffers."""
-    return max(sink_of(shell).transport.get_write_buffer_size() for shell in server.gateway._shells)
+    return max(sink_of(shell).transport.get_write_buffer_size() for shell in server.gateway.sockets.shells)
 
 
 BIG = say(*["x" * 20_000] * 200)  # 4 MB
@@ -234,7 +234,7 @@ async def test_a_peer_that_pings_and_never_reads_does_not_fill_the_memory(monkey
 async def test_the_last_ping_is_answered_when_a_slow_peer_reads_again() -> None:
     async with running(BIG, tick_seconds=None) as server:
         slow = await RawSocket.upgraded(server.port)
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         sink_of(shell).pause_writing()
         for number in range(5):
             await slow.send(frame(PING, b"%d" % number))

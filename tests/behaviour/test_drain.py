@@ -44,7 +44,7 @@ async def test_what_runs_is_finished_and_what_is_idle_is_closed() -> None:
         plain_id = await begin(plain)
         await plain.send("response.create", input="waits in its lane", event_id="waits")
         native_id = await begin(native, on_disconnect={"policy": "continue"})
-        await until(lambda: any(shell._connection._responses.lanes.num_queued for shell in server.gateway._shells))
+        await until(lambda: any(shell._connection._creates.lanes.num_queued for shell in server.gateway.sockets.shells))
         draining = drain(server)
         assert await close_code(idle) == 1012
         event = await native.receive()

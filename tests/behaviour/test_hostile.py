@@ -349,7 +349,7 @@ async def test_a_flood_that_is_not_read_ends_the_socket(monkeypatch: pytest.Monk
     monkeypatch.setattr(transport, "CLOSE_SECONDS", 0.05)  # really waited for
     async with running(say("x")) as server:
         raw = await RawSocket.upgraded(server.port, receive_buffer=4096)
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         await raw.send(frame(TEXT, json.dumps({"type": "x", "event_id": "e" * 200}).encode()) * 30_000)
         control = shell._connection._control
         assert len(control) <= 1000
@@ -361,7 +361,7 @@ async def test_a_flood_that_is_not_read_ends_the_socket(monkeypatch: pytest.Monk
 async def test_a_message_of_very_many_fragments_costs_its_bytes_only() -> None:
     async with running(say("x")) as server:
         raw = await RawSocket.upgraded(server.port)
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         await raw.send(frame(TEXT, b"{", fin=False) + frame(CONTINUATION, b" " * 64, fin=False) * 20_000)
         await raw.send(frame(PING, b"x"))
         assert (await raw.frame())[0] == PONG
@@ -419,7 +419,7 @@ async def test_many_messages_in_one_read_are_taken_one_by_one() -> None:
     """Behind a message that has not been taken nothing is parsed: it costs the others no time."""
     async with running(say("x")) as server:
         raw = await RawSocket.upgraded(server.port)
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         sink = sink_of(shell)
         message = frame(TEXT, b"{}")
         sink.data_received(message * 5_000)

@@ -53,7 +53,7 @@ async def test_why_it_ended_and_how_the_socket_did(info: pytest.LogCaptureFixtur
         await begin(client)
         await cut(client)
         await until(lambda: not server.gateway.service.num_running)
-        await until(lambda: not server.gateway._shells)
+        await until(lambda: not server.gateway.sockets.shells)
     [line] = members(info, "responses")
     assert (line["status"], line["reason"]) == ("cancelled", "client_disconnected")
     [closed] = members(info, "connections")

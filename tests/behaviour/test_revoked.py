@@ -67,7 +67,7 @@ async def test_who_does_not_read_is_not_waited_for(path: Path) -> None:
         server.client(key=keys["anna"]) as client,
     ):
         await begin(client)
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         sink_of(shell).pause_writing()
         remove(server, path, "anna")
         await client.connection.wait_closed()

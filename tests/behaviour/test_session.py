@@ -28,7 +28,7 @@ async def test_a_heartbeat_tells_how_everything_is_doing() -> None:
         for lane in "bc":
             await client.send("response.create", input="hi", stream_id=lane)
         waiting = [(await client.receive())["response_id"] for _ in range(4)][::2]
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         beat(shell)
         event = await client.receive()
         assert event["type"] == "session.heartbeat"
@@ -46,7 +46,7 @@ async def test_a_heartbeat_tells_how_everything_is_doing() -> None:
 async def test_a_heartbeat_tells_what_has_been_used_and_how_far_a_prompt_is_read() -> None:
     async with running(say("a", "b"), tick_seconds=None) as server, server.client(native=True) as client:
         response_id = await begin(client)
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
 
         async def pulse() -> dict[str, Any]:
             beat(shell)
@@ -77,7 +77,7 @@ async def test_the_timer_beats_for_native_clients_and_not_for_plain_ones() -> No
             for _ in range(3):
                 assert (await client.receive())["type"] == "session.heartbeat"
         async with server.client() as plain:
-            [shell] = server.gateway._shells
+            [shell] = server.gateway.sockets.shells
             shell._connection.handle_deadline(float("inf"))
             shell._step()
             assert (await plain.create())[0]["type"] == "response.created"
@@ -86,7 +86,7 @@ async def test_the_timer_beats_for_native_clients_and_not_for_plain_ones() -> No
 
 async def test_a_client_that_does_not_read_is_not_told_again_and_again() -> None:
     async with running(SLOW, changed(heartbeat_seconds=0)) as server, server.client(native=True) as client:
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         sink_of(shell).pause_writing()  # as when the peer does not read
         for _ in range(5):
             beat(shell)
@@ -99,7 +99,7 @@ async def test_the_interval_can_be_changed_and_is_bounded() -> None:
     async with running(SLOW) as server, server.client(native=True) as client:
         updated = await answer(client, heartbeat_seconds=5)
         assert (updated["type"], updated["session"]) == ("session.updated", {"heartbeat_seconds": 5.0})
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         assert shell._connection._heartbeats.seconds == 5.0
         for bad in (0.5, -1, 1e9, "x"):
             assert_error(await answer(client, heartbeat_seconds=bad), "invalid_request", 400, param="heartbeat_seconds")
@@ -117,6 +117,6 @@ async def test_a_new_key_must_be_of_the_same_owner(tmp_path: Path, caplog: pytes
             assert_error(error, "invalid_api_key", 401, param="api_key")
             assert error["event_id"] == "e"
             assert key not in str(error)
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         assert shell._connection._heartbeats.seconds != 7, "all or nothing"
         assert not any(key in caplog.text for key in keys.values())

@@ -38,7 +38,7 @@ async def slow(
     async with running(ANSWER, settings, stores=stores, tick_seconds=tick_seconds, **options) as server:
         yield server, gate
         gate.open()
-        await until(lambda: not server.gateway._shells and not server.gateway.admission.num_requests, "nobody")
+        await until(lambda: not server.gateway.sockets.shells and not server.gateway.admission.num_requests, "nobody")
         if tick_seconds is None:
             await finish(server)
         await until(lambda: not server.gateway.service.run_tasks.tasks, "the end of all runs")
@@ -169,8 +169,8 @@ def _held(server: Running) -> list[Any]:
     """Client events that wait for a command."""
     return [
         event
-        for shell in server.gateway._shells
-        for _, events in shell._connection._responses.unanswered._commands.values()
+        for shell in server.gateway.sockets.shells
+        for _, events in shell._connection._pending._commands.values()
         for event in events
     ]
 
@@ -245,12 +245,12 @@ async def test_a_create_whose_socket_is_lost_is_carried_out_and_left(
             await client.send("response.cancel", stream_id="a")
             await until(lambda: bool(_held(server)), "the cancel")
             await cut(client)
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         await until(lambda: shell._flusher._may_wait is None, "the end of the socket")
         assert not server.gateway.service.num_running
         assert gate.num_waiting() == 1
         gate.open()
-        await until(lambda: not server.gateway._shells)
+        await until(lambda: not server.gateway.sockets.shells)
         await until(lambda: not server.gateway.service.num_running)
         kept = [one.record.response for one in gate.memory.responses._kept.values()]
         [response] = [one for one in kept if one.metadata == {"n": "1"}]
@@ -274,7 +274,7 @@ async def test_other_commands_whose_socket_is_lost_leave_nothing(fails: bool, ca
         for _ in range(3):
             gate.fail() if fails else gate.let_go()
         gate.open()
-        await until(lambda: not server.gateway._shells)
+        await until(lambda: not server.gateway.sockets.shells)
         assert len(caplog.records) == (3 if fails else 0)
         caplog.clear()
 
@@ -303,7 +303,7 @@ async def test_a_handler_that_is_killed_takes_its_look_ups_along(caplog: pytest.
         gate.hold("requests.claim")
         await client.send("response.create", input="hi", request_id="r")
         await gate.reached("requests.claim")
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         [command] = shell._tasks
         await cut(client)
         await until(lambda: shell._flusher._may_wait is None)
@@ -312,7 +312,7 @@ async def test_a_handler_that_is_killed_takes_its_look_ups_along(caplog: pytest.
         await asyncio.wait([command])
         assert command.cancelled()
         assert not gate.waiting
-        await until(lambda: not server.gateway._shells)
+        await until(lambda: not server.gateway.sockets.shells)
         caplog.clear()  # uvicorn's
 
 

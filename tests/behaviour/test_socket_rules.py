@@ -78,8 +78,8 @@ async def test_forks_hold_their_parent_from_when_they_were_sent() -> None:
         for lane in (None, "a", "b", "a", None):
             names = {} if lane is None else {"stream_id": lane}
             await client.send("response.create", input="x", previous_response_id=parent, store=False, **names)
-        [shell] = server.gateway._shells
-        await until(lambda: shell._connection._responses.lanes.num_queued == 4)
+        [shell] = server.gateway.sockets.shells
+        await until(lambda: shell._connection._creates.lanes.num_queued == 4)
         for _ in range(5):
             await until(lambda: engine_holds(server) == 1)
             server.engine.run_until_idle()
@@ -176,7 +176,7 @@ async def test_websocket_stream_limit_reached() -> None:
 async def test_websocket_connection_limit_reached_and_no_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(OK, tick_seconds=None) as server, server.client() as client:
         response_id = await begin(client, stream_id="a")
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         monkeypatch.setattr(shell._connection, "_expires_at", 0.0)
         (error,) = await client.create(stream_id="b")
         assert_error(error, "websocket_connection_limit_reached", 400)

@@ -157,7 +157,7 @@ async def test_a_steer_of_what_a_successor_follows_goes_to_that() -> None:
 async def test_a_response_that_finishes_first_is_followed_by_its_successor_all_the_same() -> None:
     async with running(say("a"), tick_seconds=None) as server, server.client() as client:
         response_id = await begin(client)
-        [shell] = server.gateway._shells
+        [shell] = server.gateway.sockets.shells
         sink_of(shell).pause_writing()  # so that the end is in the log and the client does not know
         server.engine.run_until_idle()
         await until(lambda: not server.gateway.service.num_running)
@@ -452,7 +452,7 @@ async def test_a_successor_that_is_refused_gives_its_input_back(monkeypatch: pyt
 async def test_a_draining_server_takes_no_steer_and_cuts_nothing_for_it() -> None:
     async with running(LONG, tick_seconds=None) as server, server.client() as client:
         response_id = await begin(client)
-        for shell in server.gateway._shells:
+        for shell in server.gateway.sockets.shells:
             shell.drain(5)
         assert await refused(client, response_id) == "successor_creation_failed"
         assert server.gateway.service.registry.running[response_id].stopping.stop is None

@@ -184,7 +184,7 @@ async def test_a_viewer_that_leaves_stops_nothing() -> None:
         async with come_with(server, await issue(client, response_id, "viewer")) as viewer:
             await viewer.send("response.resume", response_id=response_id)
             assert (await viewer.receive())["type"] == "response.resumed"
-        await until(lambda: len(server.gateway._shells) == 1)
+        await until(lambda: len(server.gateway.sockets.shells) == 1)
         assert engine_holds(server) == 1
         await finish(server)
         await own.until_done(response_id)

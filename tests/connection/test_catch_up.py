@@ -125,7 +125,7 @@ def test_one_pull_looks_at_no_more_of_a_log_than_one_that_is_not_merged() -> Non
     while desk.pull():
         pass
     desk << resume("resp_0", catch_up="merged")
-    reader = desk.connection._responses.readers.get("resp_0")
+    reader = desk.connection._readers.get("resp_0")
     assert reader is not None
     looked_at = []
     while desk.connection.pending:
@@ -140,7 +140,7 @@ def test_what_is_held_back_counts_as_not_taken() -> None:
     desk = Desk()
     answer = desk.start("a", catch_up="merged").say(*"x" * 400)
     desk.connection.frames(10_000)
-    reader = desk.connection._responses.readers.get("resp_0")
+    reader = desk.connection._readers.get("resp_0")
     assert reader is not None
     assert (reader.num_taken, reader.position > 10) == (4, True)
     desk << event("response.ack", response_id="resp_0", through=4)

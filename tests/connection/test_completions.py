@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from realtime.connection.commands import Beat, Command, Create, Identify, Leave, Resume, Stop
+from realtime.connection.pending import HeldEvent, PendingCommands
 from realtime.connection.profiles import ConnectionLimits, Profile
 from realtime.connection.protocol import Connection
-from realtime.connection.unanswered import HeldEvent, Unanswered
 from realtime.wire.errors import CloseCode, ErrorCode, WireError
 from realtime.wire.requests import ResponseCreate, ResponseDetach
 from tests.connection.playbook import (
@@ -94,7 +94,7 @@ def test_a_cancel_of_a_lane_leaves_alone_what_waits_behind_the_create() -> None:
 
 
 def test_cancels_of_one_lane_are_bounded_while_it_opens() -> None:
-    play, create = Playbook(limits=ConnectionLimits(max_unanswered=2)), Asked(Create)
+    play, create = Playbook(limits=ConnectionLimits(max_pending=2)), Asked(Create)
     play << create_in("a") >> create << cancel_lane("a") << cancel_lane("a") << cancel_lane("a", event_id="e")
     play >> error("too_many_queued_requests", status=429, stream_id="a", event_id="e") >> NOTHING
     play << create.opened(answer()) >> Asked(Stop) >> Asked(Stop)
@@ -271,7 +271,7 @@ def test_a_stop_that_completes_after_the_end_was_read_adds_nothing() -> None:
 
 
 def test_what_is_on_its_way_is_bounded() -> None:
-    play, stop = Playbook(limits=ConnectionLimits(max_unanswered=2)), Asked(Stop)
+    play, stop = Playbook(limits=ConnectionLimits(max_pending=2)), Asked(Stop)
     play << create_in("a") >> Asked(Create) << cancel("x") >> stop << resume("y") >> Asked(Resume)
     play << cancel("z", event_id="1") << event("session.update", api_key="k", event_id="2")
     play >> error("too_many_queued_requests", event_id="1") >> error("too_many_queued_requests", event_id="2")
@@ -283,30 +283,30 @@ def test_what_is_on_its_way_is_bounded() -> None:
 
 
 def test_a_command_is_awaited_by_identity() -> None:
-    unanswered = Unanswered(10)
+    pending = PendingCommands(10)
     one, same = (Resume("resp_0", -1, None, None) for _ in range(2))
-    unanswered.add(one)
+    pending.ask(one)
     held = HeldEvent(ResponseDetach(response_id="resp_0"), 5.0)
-    unanswered.hold(one, held)
+    pending.hold(one, held)
     assert one == same
-    assert unanswered.complete(same) is None
-    assert unanswered.resume_of("resp_0") is one
-    assert (unanswered.resume_of("resp_1"), unanswered.identify) == (None, None)
-    assert unanswered.complete(one) == [held]
-    assert unanswered.complete(one) is None
-    assert len(unanswered) == 0
+    assert pending.complete(same) is None
+    assert pending.resume_of("resp_0") is one
+    assert (pending.resume_of("resp_1"), pending.identify) == (None, None)
+    assert pending.complete(one) == [held]
+    assert pending.complete(one) is None
+    assert len(pending) == 0
 
 
 def test_creates_are_not_counted_for_the_bound() -> None:
-    unanswered = Unanswered(1)
+    pending = PendingCommands(1)
     for _ in range(3):
-        unanswered.add(create := Create(ResponseCreate(), None, None, 1))
-    unanswered.hold(create, HeldEvent(ResponseDetach(response_id="x"), 0.0))
+        pending.ask(create := Create(ResponseCreate(), None, None, 1))
+    pending.hold(create, HeldEvent(ResponseDetach(response_id="x"), 0.0))
     with pytest.raises(WireError):
-        unanswered.hold(create, HeldEvent(ResponseDetach(response_id="x"), 0.0))
-    unanswered.add(Identify("k", None, None))
+        pending.hold(create, HeldEvent(ResponseDetach(response_id="x"), 0.0))
+    pending.ask(Identify("k", None, None))
     with pytest.raises(WireError):
-        unanswered.add(Identify("k", None, None))
+        pending.ask(Identify("k", None, None))
 
 
 # -- any order
@@ -323,7 +323,7 @@ class Orders(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        limits = ConnectionLimits(max_in_flight=2, max_queued=3, max_followed=3, max_unanswered=6)
+        limits = ConnectionLimits(max_in_flight=2, max_queued=3, max_followed=3, max_pending=6)
         self.connection = Connection(Profile.NATIVE, limits, tenant=TENANT, expires_at=float("inf"))
         self.on_their_way: list[Any] = []
         self.answers: dict[str, Answer] = {}

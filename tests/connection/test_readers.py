@@ -184,10 +184,10 @@ def test_turns_go_on_where_the_last_portion_stopped() -> None:
 def test_the_readers_of_lanes_are_not_foreign() -> None:
     desk = Desk()
     desk.start("a")
-    readers = desk.connection._responses.readers
+    readers = desk.connection._readers
     readers.add(Reader(Answer("other"), 0, None, None))
     assert (len(readers), readers.num_foreign) == (2, 1)
-    lane = desk.connection._responses.lanes.get("a")
+    lane = desk.connection._creates.lanes.get("a")
     assert lane is not None
     assert readers.of(lane) is readers.get("resp_0")
 

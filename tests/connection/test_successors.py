@@ -71,7 +71,7 @@ def running(answer: Answer | None = None, lane: str | None = "a", **request: Any
 
 def end(play: Playbook, answer: Answer) -> None:
     """The client has read everything of a response."""
-    while play.connection._responses.readers.get(answer.response_id) is not None:
+    while play.connection._readers.get(answer.response_id) is not None:
         play.pull()
     play >> Leave(answer.response_id, detached=False)
 

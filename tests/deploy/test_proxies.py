@@ -39,7 +39,7 @@ async def test_a_socket_is_opened_and_an_answer_that_was_cut_goes_on(name: str, 
         async with through(found, native=True, headers={"Origin": found.http}) as first:
             response_id = await begin(first, on_disconnect={"policy": "continue"})
             first.connection.transport.abort()
-        await until(lambda: not server.gateway._shells, "the proxy to let go of its side")
+        await until(lambda: not server.gateway.sockets.shells, "the proxy to let go of its side")
         await finish(server)
         async with through(found, native=True) as second:
             assert (await resume(second, response_id))["type"] == "response.resumed"
@@ -120,7 +120,7 @@ async def test_a_node_that_drains_gets_nothing_new_and_one_that_is_dead_is_passe
         proxy(name, tmp_path, [dead, one.port, two.port]) as found,
         through(found, native=True) as client,
     ):
-        holder, other = (one, two) if one.gateway._shells else (two, one)
+        holder, other = (one, two) if one.gateway.sockets.shells else (two, one)
         response_id = await begin(client)
         draining = asyncio.create_task(holder.gateway.drain())
         assert (await client.receive())["type"] == "session.draining"

@@ -193,13 +193,13 @@ async def test_more_connections_than_allowed_are_told_to_come_back() -> None:
 async def test_a_handshake_that_is_on_its_way_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two come at once, and there is room for one."""
     async with running(say("x"), changed(max_connections=1)) as server:
-        serve, answered = server.gateway._serve, asyncio.Event()
+        serve, answered = server.gateway.sockets._serve, asyncio.Event()
 
         async def slow(*args: Any) -> None:
             await answered.wait()
             await serve(*args)
 
-        monkeypatch.setattr(server.gateway, "_serve", slow)
+        monkeypatch.setattr(server.gateway.sockets, "_serve", slow)
         first = asyncio.create_task(knock(server))
         await until(lambda: server.gateway.admission.num_connections == 1)
         assert (await knock(server))[0] == 503

@@ -46,8 +46,8 @@ ENDS: dict[str, Callable[[RawSocket, FrameProtocol], Any]] = {
 async def test_it_says_that_it_takes_more_as_long_as_it_does(end: str) -> None:
     async with running(say(*"ab" * 400)) as server:
         raw = await RawSocket.upgraded(server.port)
-        await until(lambda: len(server.gateway._shells) == 1, "the socket")
-        (shell,) = server.gateway._shells
+        await until(lambda: len(server.gateway.sockets.shells) == 1, "the socket")
+        (shell,) = server.gateway.sockets.shells
         sink = sink_of(shell)
         assert sink.can_write
         await raw.send(text(type="response.create", input="hi"))

@@ -166,7 +166,7 @@ async def test_a_reader_is_told_if_what_it_had_does_not_come_again(tmp_path: Pat
     async with house(tmp_path / "store.db", say(*WORDS)) as here:
         [run] = here.runs
         connection = Connection(Profile.NATIVE, ConnectionLimits(), tenant="local", expires_at=1e9)
-        connection._responses.readers.add(Reader(run, len(delivered) + 90, None, None))
+        connection._readers.add(Reader(run, len(delivered) + 90, None, None))
         run.stop("cancel")
         await here.finish()
         [told] = connection.frames(1 << 20)

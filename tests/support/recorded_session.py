@@ -242,7 +242,7 @@ class Stage:
 
     def beat(self) -> None:
         """Send heartbeats, as a timer does."""
-        for shell in self.server.gateway._shells:
+        for shell in self.server.gateway.sockets.shells:
             beat(shell)
 
     @contextlib.asynccontextmanager

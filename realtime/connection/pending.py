@@ -1,4 +1,4 @@
-"""The commands that a connection has given out and that are not completed yet. Pure.
+"""The commands of one connection: those that its shell is to start, and those that are not completed yet. Pure.
 
 A client event waits for the pending command that it depends on: a cancel of a lane for the create, an event about a
 response for its resume, a `session.update` for the one before. So the client's order is kept, whatever the order of the
@@ -21,7 +21,7 @@ from realtime.wire.requests import (
 )  # fmt: skip
 
 from . import refusals
-from .commands import Awaited, Create, Identify, Resume, Stop, Truncate
+from .commands import Awaited, Command, Create, Identify, Leave, Resume, Stop, Truncate
 
 # events that may wait
 Patient = ResponseCancel | ResponseDetach | ResponseAck | ResponseResume | ResponseTruncate | SessionUpdate
@@ -34,15 +34,16 @@ class HeldEvent(msgspec.Struct, frozen=True):
     received_at: float
 
 
-class Unanswered:
-    """One connection's pending commands: at most `limit` besides creates, which its lanes bound, and `limit` events for
-    each.
+class PendingCommands:
+    """One connection's commands. `to_start`: those that its shell has not drained yet, whether or not anybody waits for
+    their completion. Pending are at most `limit` besides creates, which the lanes bound, and `limit` events for each.
     """
 
-    __slots__ = ("_commands", "_limit", "_to_be_cut")
+    __slots__ = ("_commands", "_limit", "_to_be_cut", "to_start")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self.to_start: list[Command] = []
         self._commands: dict[int, tuple[Awaited, list[HeldEvent]]] = {}  # by identity: one may be asked for twice
         self._to_be_cut: dict[int, str] = {}  # by the resume that a cut waits for: the response
 
@@ -52,11 +53,16 @@ class Unanswered:
     def __len__(self) -> int:
         return len(self._commands)
 
-    def add(self, command: Awaited) -> None:
-        """Wait for the completion of a command that is given out now. Raises WireError when too many are pending."""
+    def ask(self, command: Awaited) -> None:
+        """Give out a command and wait for its completion. Raises WireError when too many are pending."""
         if not isinstance(command, Create):
             _check_room(sum(not isinstance(other, Create) for other in self), self._limit)
         self._commands[id(command)] = (command, [])
+        self.to_start.append(command)
+
+    def leave(self, response_id: str, *, detached: bool = False) -> None:
+        """Give out the command to stop reading a response. `detached`: the client said that it is to continue."""
+        self.to_start.append(Leave(response_id, detached))
 
     def hold(self, command: Awaited, held: HeldEvent) -> None:
         """Keep an event until the command is completed. Raises WireError when too many wait for it."""
@@ -72,6 +78,13 @@ class Unanswered:
         """
         _, held = self._commands.pop(id(command), (command, None))
         self._to_be_cut.pop(id(command), None)
+        return held
+
+    def complete_with(self, command: Awaited, response_id: str) -> list[HeldEvent] | None:
+        """Complete a command that led to a response. If nobody waits for the response any more, leave it."""
+        held = self.complete(command)
+        if held is None:
+            self.leave(response_id)
         return held
 
     def resume_of(self, response_id: str) -> Resume | None:
@@ -98,11 +111,12 @@ class Unanswered:
         return next((one for one in self if isinstance(one, Identify)), None)
 
     def clear(self) -> None:
-        """Forget everything: the socket is gone."""
+        """Forget everything but whom to leave: the socket is gone."""
+        self.to_start = [one for one in self.to_start if isinstance(one, Leave)]
         self._commands.clear()
         self._to_be_cut.clear()
 
 
 def _check_room(number: int, limit: int) -> None:
     if number >= limit:
-        raise refusals.too_many_unanswered(number)
+        raise refusals.too_many_pending(number)
