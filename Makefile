@@ -48,7 +48,7 @@ frameworks: install ## run Pipecat and LiveKit against the server, in an environ
 attack: install ## attack a server in every way that a client could, and print a table; ARGS=--help
 	@$(PYTHON_ENV) -m tests.attacks $(ARGS)
 
-bench: install ## measure the service beside the bare engine
+bench: install ## measure the server beside the bare engine, vLLM's own and a raw writer: five minutes; ARGS=--quick: one
 	@$(PYTHON_ENV) -m bench $(ARGS)
 
 docs: install ## write anew what is generated: parts of docs/, types of the Python client, versions, bill of materials

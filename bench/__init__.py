@@ -5,5 +5,7 @@ connections of `peer`) or the bare engine (`bare`) over `worker` to run somethin
 with `measure`. `floor` is a raw writer of the same frames. `path` measures the pure part of the server inside one
 process, `scenarios/` everything but steady streams. `plots` draws the figures.
 
-Nothing is asserted, and no figure means anything without the machine and the baseline next to it.
+`plan` decides in which size each target runs, from the `pace` of the machine, so that a run ends in time. `goals` has
+what the server is to reach beside what was found, `report` the JSON. Only what must hold in any size and on any machine
+fails a run; no other figure means anything without the machine and the baseline next to it.
 """

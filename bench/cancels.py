@@ -95,7 +95,12 @@ async def _in_phase(port: int, model: str, name: str, count: int) -> dict[str, A
         least, most = phase.tokens
         in_phase += any(least <= int(found) <= most for found in _GENERATED.findall(peer.window))
     await disconnect([peer])
-    return {"cancel_to_terminal": p50_p99(took), "abort": p50_p99(aborts), "in_phase": in_phase / count}
+    return {
+        "cancel_to_terminal": p50_p99(took),
+        "abort": p50_p99(aborts),
+        "in_phase": in_phase / count,
+        "without a receipt": count - len(aborts),
+    }
 
 
 @asynccontextmanager

@@ -9,46 +9,109 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import scenarios, servers
+import msgspec
+
+from . import plan, scenarios, servers
 from .measure import median, progress, ratio, table
 from .worker import Worker
 
 BARE, FLOOR = "bare AsyncLLM", "raw uvloop writer"
 OURS, OURS_SSE, OURS_CHAT = "realtime, WebSocket", "realtime, SSE", "realtime, chat"
 VLLM, VLLM_CHAT, VLLM_RUST = "vLLM server, SSE", "vLLM server, chat", "vLLM Rust front end, chat"
-LEVELS = (1, 32, 128)
-TOKENS = {1: 256, 32: 256, 128: 256}  # of an answer, by level
-QUICK_TOKENS = {1: 64, 32: 64, 128: 32}
+BASES = {"bare": BARE, "vllm": VLLM, "floor": FLOOR}  # with which the others are compared
+REASONING_LEVEL = 32
 Target = Callable[..., dict[str, Any]]
 
 
-def run(quick: bool, figures: dict[str, Any]) -> None:
-    """Measure by level, then by target; a run in which the model thinks, by level; scenarios on our server. Fill in the
+class Level(msgspec.Struct, frozen=True):
+    """So many streams at once, each of which has `rounds` answers of `tokens` tokens, one after the other."""
+
+    streams: int
+    tokens: int
+    rounds: int = 1
+
+
+class Size(plan.Size, frozen=True, kw_only=True):
+    """A size of this target."""
+
+    repeats: int
+    levels: tuple[Level, ...]
+    scenarios: bool = True
+
+
+SIZES: dict[plan.Name, Size] = {
+    "long": Size(
+        text="3 runs of answers of 256 tokens at 1, 32 and 128 streams; scenarios", work=210, waits=15,
+        repeats=3, levels=(Level(1, 256, 4), Level(32, 256, 2), Level(128, 256)),
+    ),
+    "full": Size(
+        text="3 runs of answers of 128, 128 and 64 tokens at 1, 32 and 128 streams; scenarios", work=95, waits=15,
+        repeats=3, levels=(Level(1, 128, 2), Level(32, 128), Level(128, 64)),
+    ),
+    "short": Size(
+        text="3 runs of answers of 64, 64 and 32 tokens at 1, 32 and 128 streams; scenarios", work=65, waits=13,
+        repeats=3, levels=(Level(1, 64), Level(32, 64), Level(128, 32)),
+    ),
+    "quick": Size(
+        text="a run of answers of 64, 64 and 32 tokens at 1, 32 and 128 streams", work=32, waits=5,
+        repeats=1, levels=(Level(1, 64), Level(32, 64), Level(128, 32)), scenarios=False,
+    ),
+    "tiny": Size(
+        text="a run of 8 tokens at 1 and 32 streams", repeats=1, levels=(Level(1, 8), Level(32, 8)), scenarios=False,
+    ),
+}  # fmt: skip
+Runs = dict[Level, dict[str, list[dict[str, Any]]]]  # by level and target
+
+
+def run(share: plan.Share[Size], figures: dict[str, Any]) -> None:
+    """Measure by level, then by target; a run in which the model thinks; scenarios on our server. Fill in the
     figures.
     """
-    repeats, tokens = (1, QUICK_TOKENS) if quick else (3, TOKENS)
-    rounds = {1: 1 if quick else 4, 32: 1 if quick else 2, 128: 1}
-    figures["config"] = {"tokens": tokens, "repeats": repeats, "rounds": rounds, **_engine()}
+    size = share.size
+    figures["config"] = {"repeats": size.repeats, "levels": msgspec.to_builtins(size.levels), **_engine()}
     figures["streams"] = {}
     with contextlib.ExitStack() as stack:
-        targets, thinking, ours = _start(stack)
+        targets, thinking, ours = _start(stack, max(level.tokens for level in size.levels))
         for target in (*targets.values(), thinking):
             target(num_streams=4, rounds=1, tokens=16)  # the first requests pay for what is made once
-        for level in LEVELS:
-            figures["streams"][str(level)] = by_target = _level(targets, level, rounds[level], repeats, tokens[level])
-            _show(str(level), by_target)
-        progress("the model thinks")
-        thought = median([thinking(num_streams=32, rounds=1, tokens=tokens[32]) for _ in range(repeats)])
-        figures["reasoning"] = {"32": thought}
-        _show_reasoning(thought, figures["streams"]["32"][OURS])
-        figures["scenarios"] = {}
-        scenarios.run_real(ours, figures["scenarios"])
+        with contextlib.ExitStack() as at_last:
+            at_last.callback(_show_all, figures)  # also when it is interrupted
+            _measure(share, targets, thinking, figures)
+        if size.scenarios:
+            figures["scenarios"] = {}
+            scenarios.run_real(ours, figures["scenarios"])
 
 
-def _start(stack: contextlib.ExitStack) -> tuple[dict[str, Target], Target, servers.Server]:
+def _measure(share: plan.Share[Size], targets: dict[str, Target], thinking: Target, figures: dict[str, Any]) -> None:
+    """Run all levels of all targets in turns, and keep the medians of what has run."""
+    size = share.size
+    runs: Runs = {level: {name: [] for name in targets} for level in size.levels}
+    thoughts = []
+    for repeat in share.repeats(size.repeats, "streams"):
+        for level, by_target in runs.items():
+            for name, target in targets.items():
+                progress(f"{level.streams} streams, {repeat + 1} of {size.repeats}: {name}")
+                by_target[name].append(_run(target, level))
+            figures["streams"][str(level.streams)] = compared(by_target)
+            figures["missing tokens"] = sum(
+                found["missing tokens"] for each in figures["streams"].values() for found in each.values()
+            )
+            if level.streams == REASONING_LEVEL:
+                progress(f"{level.streams} streams, {repeat + 1} of {size.repeats}: the model thinks")
+                thoughts.append(_run(thinking, level))
+                figures["reasoning"] = {str(level.streams): median(thoughts)}
+
+
+def _run(target: Target, level: Level) -> dict[str, Any]:
+    """Run a target once, and count the tokens that it owes."""
+    found = target(num_streams=level.streams, rounds=level.rounds, tokens=level.tokens)
+    return found | {"missing tokens": level.streams * level.rounds * level.tokens - found["tokens"]}
+
+
+def _start(stack: contextlib.ExitStack, most_tokens: int) -> tuple[dict[str, Target], Target, servers.Server]:
     """Return each target as a function that runs streams, one for streams of reasoning, and our server."""
     progress("starting the bare engine, our server and vLLM's")
     client = Worker("bench.load")
@@ -57,7 +120,7 @@ def _start(stack: contextlib.ExitStack) -> tuple[dict[str, Target], Target, serv
     if not rust:
         progress("vLLM's Rust front end: not in this build")
     _, _, ours, vllm, *rusts = servers.enter_all(stack, client, bare, servers.ours(), servers.vllms(), *rust)
-    floor = stack.enter_context(servers.floor(ours, max(TOKENS.values())))
+    floor = stack.enter_context(servers.floor(ours, most_tokens))
 
     def over(protocol: str, server: servers.Server) -> Target:
         arguments = {"protocol": protocol, "port": server.port, "pid": server.pid, "model": servers.MODEL_NAME}
@@ -93,25 +156,19 @@ class _Paced:
         return self._floor(**level)
 
 
-def _level(targets: dict[str, Target], level: int, rounds: int, repeats: int, tokens: int) -> dict[str, Any]:
-    """Return medians of the repeats, and the cost of each server's front end above the bare one's."""
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in targets}
-    for repeat in range(repeats):
-        for name, target in targets.items():
-            progress(f"{level} streams, {repeat + 1} of {repeats}: {name}")
-            runs[name].append(target(num_streams=level, rounds=rounds, tokens=tokens))
+def compared(runs: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return medians of the repeats, and each as a ratio to the bare engine, vLLM's server and the raw writer."""
     medians = {name: median(results) for name, results in runs.items()}
-    base = medians[BARE]
     for name, results in runs.items():
         above = [_front_end(result) - _front_end(bare) for result, bare in zip(results, runs[BARE], strict=True)]
         found = medians[name]
         found["front_end_us_above_bare"] = median(above)
         found["front_end_us_above_bare_runs"] = [round(value, 1) for value in above]
-        found["throughput_to_bare"] = round(found["tokens_per_second"] / base["tokens_per_second"], 3)
-        found["front_end_to_vllm"] = ratio(_front_end(found), _front_end(medians[VLLM]))
-        found["front_end_to_floor"] = ratio(_front_end(found), _front_end(medians[FLOOR]))
-        found["ttft_to_bare"] = ratio(found["ttft"]["p50_ms"], base["ttft"]["p50_ms"])
-        found["itl_to_bare"] = ratio(found["itl"]["p50_ms"], base["itl"]["p50_ms"])
+        found["missing tokens"] = sum(abs(result["missing tokens"]) for result in results)
+    for base, name in BASES.items():
+        beside = _compared_figures(medians[name])
+        for found in medians.values():
+            found |= {f"{what}_to_{base}": ratio(one, beside[what]) for what, one in _compared_figures(found).items()}
     for found in medians.values():
         added = found["front_end_us_above_bare"]
         found["above_bare_to_vllm"] = ratio(added, medians[VLLM]["front_end_us_above_bare"])
@@ -120,6 +177,22 @@ def _level(targets: dict[str, Target], level: int, rounds: int, repeats: int, to
 
 def _front_end(result: dict[str, Any]) -> float:
     return float(result["cpu_us_per_token"]["front_end"])
+
+
+def _compared_figures(result: dict[str, Any]) -> dict[str, float]:
+    return {
+        "throughput": result["tokens_per_second"],
+        "ttft": result["ttft"]["p50_ms"],
+        "itl": result["itl"]["p50_ms"],
+        "front_end": _front_end(result),
+    }
+
+
+def _show_all(figures: dict[str, Any]) -> None:
+    for level, by_target in figures["streams"].items():
+        _show(level, by_target)
+    for level, thought in figures.get("reasoning", {}).items():
+        _show_reasoning(thought, figures["streams"][level][OURS])
 
 
 def _show(level: str, by_target: dict[str, Any]) -> None:

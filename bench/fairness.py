@@ -11,6 +11,8 @@ from typing import Any
 
 from realtime.service.scheduler import Prices
 
+from . import plan
+from .measure import progress
 from .simulated import Fair, FirstCome, Model, Request, World
 from .traffic import HOUR, day, flood, loop, steady
 
@@ -19,11 +21,30 @@ QUEUES = ("fair shares", "first come")
 FLOODS = (100, 1000)
 
 
-def run(quick: bool, figures: dict[str, Any]) -> None:
+class Size(plan.Size, frozen=True, kw_only=True):
+    """A size of this target: hours of a simulated day."""
+
+    hours: float
+
+
+SIZES: dict[plan.Name, Size] = {
+    "long": Size(text="a whole day, simulated", hours=24.0, work=25),
+    "full": Size(text="six hours of a day, simulated", hours=6.0, work=6),
+    "short": Size(text="three hours of a day, simulated", hours=3.0, work=3),
+    "quick": Size(text="three hours of a day, simulated", hours=3.0, work=3),
+    "tiny": Size(text="a quarter of an hour, simulated", hours=0.25),
+}
+
+
+def run(share: plan.Share[Size], figures: dict[str, Any]) -> None:
     """Run the simulations, print tables, fill in the figures."""
+    progress("floods, tool loops, the bound")
     figures |= {"floods": _floods(), "loops": _loops(), "bound": _bound()}
-    hours = 3.0 if quick else 24.0
-    figures["day"] = {"hours": hours, "queues": {queue: _day(queue, hours) for queue in QUEUES}}
+    hours = share.size.hours
+    figures["day"] = {"hours": hours, "queues": {}}
+    for queue in QUEUES:
+        progress(f"a day of {hours:g} hours: {queue}")
+        figures["day"]["queues"][queue] = _day(queue, hours)
     _print(figures)
 
 

@@ -21,6 +21,7 @@ _LIMIT = re.compile(rb'"max_output_tokens": (\d+)')
 _CREATE = b'"response.create"'
 _DONE = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 _DELTA = b'"response.output_text.delta"'
+_COUNT = re.compile(rb'"output_tokens":\d+')  # blanks behind it leave the frame as long as it was
 _PACE = re.compile(rb"GET /pace\?seconds=([\d.e-]+) ")
 
 
@@ -45,10 +46,12 @@ class Recording:
         self._opening, self._deltas, self._closing = frames[:first], frames[first:last], frames[last:]
 
     def play(self, tokens: int) -> Iterator[bytes]:
-        """Yield the writes for one response, one for each step. The first and the last hold several frames."""
+        """Yield the writes for one response, one for each step. The first and the last hold several frames; the last
+        says how many tokens were played. tokens: not more than were recorded.
+        """
         yield b"".join(self._opening)
         yield from self._deltas[:tokens]
-        yield b"".join(self._closing)
+        yield _COUNT.sub(lambda found: (b'"output_tokens":%d' % tokens).ljust(len(found[0])), b"".join(self._closing))
 
 
 class Writer:

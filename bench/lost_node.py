@@ -35,9 +35,8 @@ FLAGS = ("--max-num-seqs", str(MAX_STREAMS), "--max-running-responses", str(MAX_
 GUARD_SECONDS = 900.0  # against hanging only
 
 
-def run(quick: bool, figures: dict[str, Any]) -> None:
-    """The figures, and a line of them for people."""
-    count, tick = (60, 0.1) if quick else (1000, 2.0)
+def run(count: int, tick: float, figures: dict[str, Any]) -> None:
+    """Kill a node of so many streams, which have a token every `tick` seconds. Fill in the figures."""
     with nodes(("a", "b", "c"), tick, TOKENS, *FLAGS) as found:
         figures |= {"tick": tick, **uvloop.run(measure(found["a"], (found["b"], found["c"]), count))}
     _show(figures)

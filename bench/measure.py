@@ -87,14 +87,17 @@ def progress(text: str) -> None:
     print(f"   {text}", file=sys.stderr, flush=True)
 
 
-def table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows under a header, columns as wide as needed."""
+def table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]], left: Sequence[int] = (0,)) -> None:
+    """Print rows under a header, columns as wide as needed. left: the columns of words, which begin at the left."""
     cells = [list(header), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     print(f"\n{title}\n")
     for row in cells:
-        first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        print("  " + "  ".join([first.strip().ljust(widths[0]), *rest]))
+        padded = (
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )  # fmt: skip
+        print("  " + "  ".join(padded).rstrip())
     print(flush=True)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.dialects.foreign import ForeignReader
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.parser import Asked, MarkupParser
@@ -22,7 +22,8 @@ from realtime.dialects.reader import Reading
 from realtime.engine.base import TokenChunk
 from realtime.engine.options import STARTER_MODEL
 
-from .measure import table
+from . import plan
+from .measure import progress, table
 
 FAMILIES = (  # the row, vLLM's parsers, and the tokens that the starter's tokenizer lacks
     ("qwen3", ("qwen3", "hermes"), ()),
@@ -38,17 +39,32 @@ WORDS = "The weather in Paris is sunny today, and it will stay so for some days;
 WARM = 8  # tokens before the clock starts: marks, and the name
 
 
+class Size(plan.Size, frozen=True, kw_only=True):
+    """A size of this target: runs, of which the least counts."""
+
+    repeats: int
+
+
+SIZES: dict[plan.Name, Size] = {
+    "long": Size(text="the least of 7 runs", repeats=7, work=20),
+    "full": Size(text="the least of 3 runs", repeats=3, work=14),
+    "short": Size(text="the least of 2 runs", repeats=2, work=12),
+    "quick": Size(text="a run", repeats=1, work=10),
+    "tiny": Size(text="a run", repeats=1),
+}
+
+
 class _Parser(Protocol):
     def feed(self, chunk: TokenChunk) -> Any:
         """See dialects.base.Parser."""
 
 
-def run(quick: bool, figures: dict[str, Any]) -> None:
+def run(share: plan.Share[Size], figures: dict[str, Any]) -> None:
     """Measure microseconds of CPU time per token, the least of some runs, and fill in the figures."""
     logging.getLogger("realtime").setLevel(logging.WARNING)
-    repeats = 2 if quick else 7
     for name, names, added in FAMILIES:
-        for kind, found in _family(name, names, added, repeats).items():
+        progress(name)
+        for kind, found in _family(name, names, added, share.size.repeats).items():
             figures[f"{name} {kind}"] = found
     rows = [(name, found["vllm"], found["machine"]) for name, found in figures.items()]
     table(

@@ -35,7 +35,7 @@ from realtime.service.principal import Principal
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
 from realtime.store.event_log import EventLog
-from realtime.store.memory import memory_stores
+from realtime.store.memory.stores import memory_stores
 from realtime.wire import codec, events
 from realtime.wire.grammar import Grammar
 from realtime.wire.ids import new_id

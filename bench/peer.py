@@ -31,6 +31,7 @@ class Peer(asyncio.Protocol):
         self.num_bytes = 0
         self.num_tokens = 0  # of what has ended
         self.num_ended = 0
+        self.is_lost = False
         self.stamps: list[float] = []  # when each delta came
         self.window = b""  # the last read, and the end of the one before
         self._wanted = (0, 0, 0)
@@ -54,6 +55,7 @@ class Peer(asyncio.Protocol):
         self._check()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
         if self._met is not None and not self._met.done():
             self._met.set_exception(ConnectionError(f"the server closed the connection: {self.window[-800:]!r}"))
 

@@ -7,6 +7,7 @@ answers make a token in the same step of the engine, as on a real one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import uvloop
@@ -22,22 +23,22 @@ TICK = 0.05
 TOKENS = 3000  # the window of the scripted engine is little longer
 WARM_SECONDS = 0.5
 How = Literal["unread", "local", "proxied"]
+HOWS: tuple[How, ...] = ("unread", "local", "proxied")
 
 
-def run(quick: bool, figures: dict[str, Any], levels: tuple[int, ...] = LEVELS) -> None:
-    """Figures by the number of streams, each answer with one reader."""
-    repeats, seconds = (1, 1.0) if quick else (3, 5.0)
-    figures["config"] = {"repeats": repeats, "seconds": seconds, "tick": TICK}
+def run(repeats: Iterable[int], seconds: float, levels: Sequence[int], figures: dict[str, Any]) -> None:
+    """Measure by the number of streams, each answer with one reader: each way to read so long, in each repeat."""
+    figures["config"] = {"seconds": seconds, "tick": TICK}
+    runs: dict[int, dict[str, list[dict[str, float]]]] = {level: {how: [] for how in HOWS} for level in levels}
     with nodes(("a", "b"), TICK, TOKENS) as found:
         a, b = found["a"], found["b"]
         uvloop.run(_measure(a, b, 1, "proxied", 0.5))  # to warm up
-        for level in levels:
-            runs: dict[str, list[dict[str, float]]] = {"unread": [], "local": [], "proxied": []}
-            for repeat in range(repeats):
-                progress(f"{level} streams, {repeat + 1} of {repeats}")
-                for how, into in runs.items():
-                    into.append(uvloop.run(_measure(a, b, level, how, seconds)))  # type: ignore[arg-type]
-            figures[str(level)] = _beside({how: median(one) for how, one in runs.items()})
+        for repeat in repeats:
+            for level, by_how in runs.items():
+                progress(f"{level} streams, run {repeat + 1}")
+                for how in HOWS:
+                    by_how[how].append(uvloop.run(_measure(a, b, level, how, seconds)))
+                figures[str(level)] = _beside({how: median(one) for how, one in by_how.items()})
     _show({level: one for level, one in figures.items() if level != "config"})
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from . import plan
 from .fleet import FAST, SLOW, Costs, Load, Storm, capacity, come_back
 
 MACHINES: Mapping[str, Costs] = {"fast Python": FAST, "slow Python": SLOW}
@@ -24,23 +25,39 @@ STORMS = {
 PERCENTILES = (0.5, 0.99, 1.0)
 
 
-def run(quick: bool, figures: dict[str, Any]) -> None:
+class Size(plan.Size, frozen=True, kw_only=True):
+    """A size of this target. per_node: sessions of a node. nodes: that are simulated."""
+
+    per_node: tuple[int, ...]
+    nodes: int
+
+
+SIZES: dict[plan.Name, Size] = {
+    "long": Size(text="6,500 and 20,000 sessions a node, two nodes", per_node=(6_500, 20_000), nodes=2, work=2),
+    "full": Size(text="6,500 and 20,000 sessions a node, two nodes", per_node=(6_500, 20_000), nodes=2, work=2),
+    "short": Size(text="6,500 sessions a node, one node", per_node=(6_500,), nodes=1, work=1),
+    "quick": Size(text="6,500 sessions a node, one node", per_node=(6_500,), nodes=1, work=1),
+    "tiny": Size(text="100 sessions a node, one node", per_node=(100,), nodes=1),
+}
+
+
+def run(share: plan.Share[Size], figures: dict[str, Any]) -> None:
     """Run the calculation, print tables, fill in the figures."""
     figures |= {"capacity": {}, "storms": {}}
     for name, costs in MACHINES.items():
         for sessions in SESSIONS:
             found = capacity(Load(sessions=sessions), costs, lost=LOST)
             figures["capacity"][f"{sessions:,} sessions, {name}"] = msgspec.to_builtins(found)
-    for sessions_per_node in (6_500,) if quick else (6_500, 20_000):
+    for sessions_per_node in share.size.per_node:
         returning = int(sessions_per_node * LOST / (1 - LOST))
         for name, costs in MACHINES.items():
-            storms = {label: _storm(storm, costs, returning, quick) for label, storm in STORMS.items()}
+            storms = {label: _storm(storm, costs, returning, share.size.nodes) for label, storm in STORMS.items()}
             figures["storms"][f"{sessions_per_node:,} sessions a node, {name}"] = storms
     _print(figures)
 
 
-def _storm(storm: Storm, costs: Costs, returning: int, quick: bool) -> dict[str, Any]:
-    found = come_back(storm, costs, per_node=returning, busy=0.3, nodes=1 if quick else 2)
+def _storm(storm: Storm, costs: Costs, returning: int, nodes: int) -> dict[str, Any]:
+    found = come_back(storm, costs, per_node=returning, busy=0.3, nodes=nodes)
     every, number = max(len(found.at) // 40, 1), len(found.at) / (1 - found.gave_up) if found.at else 1
     return {
         "returning_per_node": returning,

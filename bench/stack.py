@@ -12,31 +12,71 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import path, servers
+from . import path, plan, servers
 from .measure import apart, median, progress, ratio, rss_bytes, table
 from .worker import Worker
 
-LEVELS = ((1, 1), (16, 1), (256, 1), (1000, 1), (1, 16))  # connections, and responses on each
-QUICK_LEVELS = ((1, 1), (16, 1), (256, 1), (1, 16))
 TOKENS, FEW_TOKENS = 256, 64  # of an answer
+Level = tuple[int, int]  # connections, and responses on each
+LEVELS: tuple[Level, ...] = ((1, 1), (16, 1), (256, 1), (1, 16))
 
 
-def run(quick: bool, figures: dict[str, Any]) -> None:
+class Size(plan.Size, frozen=True, kw_only=True):
+    """A size of this target. events: of a run at one level. pressed: of one under pressure, which is seen after some
+    tenths of a second. path: repeats, and tokens. kept: responses whose memory is measured. idle: and that of silent
+    sockets, of which `scenarios` has a part too.
+    """
+
+    repeats: int
+    events: int
+    pressed: int
+    path: tuple[int, int]
+    kept: int
+    levels: tuple[Level, ...] = LEVELS
+    idle: bool = False
+
+
+SIZES: dict[plan.Name, Size] = {
+    "long": Size(
+        text="3 runs of 16,384 events, up to 1,000 connections; memory of 2,000 responses and sockets",
+        work=150, waits=40, repeats=3, events=16_384, pressed=16_384, path=(7, 20_000), kept=2_000,
+        levels=(*LEVELS, (1000, 1)), idle=True,
+    ),
+    "full": Size(
+        text="3 runs of 4,096 events, 8,192 under pressure", work=28, waits=22,
+        repeats=3, events=4_096, pressed=8_192, path=(5, 5_000), kept=600,
+    ),
+    "short": Size(
+        text="3 runs of 2,048 events, 4,096 under pressure", work=20, waits=22,
+        repeats=3, events=2_048, pressed=4_096, path=(3, 2_000), kept=300,
+    ),
+    "quick": Size(
+        text="a run of 2,048 events, 8,192 under pressure", work=12, waits=8,
+        repeats=1, events=2_048, pressed=8_192, path=(1, 2_000), kept=300,
+    ),
+    "tiny": Size(
+        text="a run of 512 events", repeats=1, events=512, pressed=512, path=(1, 100), kept=16, levels=((2, 1),)
+    ),
+}  # fmt: skip
+
+
+def run(share: plan.Share[Size], figures: dict[str, Any]) -> None:
     """Run all three parts."""
-    repeats = 1 if quick else 3
+    size = share.size
     engine_us = min(path.engine_alone(20_000) for _ in range(3))
-    figures["config"] = {"repeats": repeats, "tokens": TOKENS, "engine_us": engine_us}
+    figures["config"] = {"repeats": size.repeats, "tokens": TOKENS, "engine_us": engine_us}
+    figures["path"] = _path(*size.path)
     for name, hold in (("sockets", False), ("pressure", True)):
         figures[name] = {}
-        _sockets(figures[name], quick, engine_us, hold=hold)
-    figures["path"] = _path(repeats if quick else 7, 2_000 if quick else 20_000)
-    figures["memory"] = _memory(repeats, 300 if quick else 2_000, idle=not quick)
+        _sockets(figures[name], share, engine_us, hold=hold)
+    figures["memory"] = _memory(size.kept, idle=size.idle)
 
 
-def _sockets(figures: dict[str, Any], quick: bool, engine_us: float, *, hold: bool) -> None:
+def _sockets(figures: dict[str, Any], share: plan.Share[Size], engine_us: float, *, hold: bool) -> None:
     """Measure ours and a raw writer of the same frames at the same pace, in turns."""
-    levels, repeats = (QUICK_LEVELS, 1) if quick else (LEVELS, 3)
-    total = (8 if hold else 2) * 1024 if quick else 16 * 1024  # pressure is seen after some tenths of a second
+    size, how = share.size, "written less often, as under pressure" if hold else "a write for every step"
+    total = size.pressed if hold else size.events
+    runs: dict[Level, list[tuple[dict[str, Any], ...]]] = {level: [] for level in size.levels}
     with servers.scripted(hold=hold) as server, servers.floor(server, TOKENS) as floor, Worker("bench.load") as client:
         ours, raw = (
             {"protocol": "websocket", "port": one.port, "pid": one.pid, "model": servers.MODEL_NAME}
@@ -44,18 +84,22 @@ def _sockets(figures: dict[str, Any], quick: bool, engine_us: float, *, hold: bo
         )
         for target in (ours, raw):
             client.do("streams", num_streams=16, rounds=2, tokens=TOKENS, **target)  # to warm up
-        for connections, lanes in levels:
-            rounds = max(1, total // (connections * lanes * TOKENS))
-            level = {"num_streams": connections, "lanes": lanes, "rounds": rounds}
-            runs = []
-            for repeat in range(repeats):
-                progress(f"{connections} x {lanes}, {repeat + 1} of {repeats}{', under pressure' if hold else ''}")
+        for repeat in share.repeats(size.repeats, f"sockets, {how}"):
+            for connections, lanes in size.levels:
+                progress(f"{connections} x {lanes}, {repeat + 1} of {size.repeats}: {how}")
+                rounds = max(1, total // (connections * lanes * TOKENS))
+                level = {"num_streams": connections, "lanes": lanes, "rounds": rounds}
                 run = client.do("streams", tokens=TOKENS, **ours, **level)
                 servers.set_pace(floor, connections * lanes / run["tokens_per_second"])
                 few = client.do("streams", tokens=FEW_TOKENS, **ours, **level)
-                runs.append((run, few, *(client.do("streams", tokens=n, **raw, **level) for n in (TOKENS, FEW_TOKENS))))
-            found, *others = (median(same) for same in zip(*runs, strict=True))
-            figures[f"{connections} x {lanes}"] = found | _shares(engine_us, found, *others)
+                raws = (client.do("streams", tokens=tokens, **raw, **level) for tokens in (TOKENS, FEW_TOKENS))
+                runs[connections, lanes].append((run, few, *raws))
+                found, *others = (median(same) for same in zip(*runs[connections, lanes], strict=True))
+                figures[f"{connections} x {lanes}"] = found | _shares(engine_us, found, *others)
+    _show(figures, how)
+
+
+def _show(figures: dict[str, Any], how: str) -> None:
     header = (
         "connections x responses", "events/s/core", "server us/event", "raw writer us", "ratio", "client us",
         "events/s", "bytes/event",
@@ -68,7 +112,6 @@ def _sockets(figures: dict[str, Any], quick: bool, engine_us: float, *, hold: bo
         )
         for name, found in figures.items()
     ]  # fmt: skip
-    how = "written less often, as under pressure" if hold else "a write for every step"
     table(f"Session stack on the scripted engine, loopback sockets, {how}", header, rows)
     _show_shares(figures)
 
@@ -102,19 +145,19 @@ def _path(repeats: int, num_tokens: int) -> dict[str, Any]:
     return figures
 
 
-def _memory(repeats: int, count: int, *, idle: bool) -> dict[str, float]:
+def _memory(count: int, *, idle: bool) -> dict[str, float]:
     """Measure KiB per finished response that is stored, and, with `idle`, per idle session of each profile. Each on a
     fresh server.
     """
     progress("memory")
     with Worker("bench.load") as client:
-        figures: dict[str, float] = median([_memory_once(client, count, idle=idle) for _ in range(repeats)])
+        figures = _memory_once(client, count, idle=idle)
     table("Memory of the server process", ("of one", "KiB"), figures.items())
     return figures
 
 
 def _memory_once(client: Worker, count: int, *, idle: bool) -> dict[str, float]:
-    figures = {}
+    figures: dict[str, float] = {}
     for name, native in (("plain", False), ("native", True)) if idle else ():
         with servers.scripted() as server:
             job = {"port": server.port, "pid": server.pid, "native": native}

@@ -34,7 +34,7 @@ from realtime.store.base import ResponseStore
 from realtime.store.cluster.hosts import ThreadHost
 from realtime.store.cluster.stores import make_backend, open_cluster
 from realtime.store.event_log import EventLog
-from realtime.store.memory import memory_stores
+from realtime.store.memory.stores import memory_stores
 from realtime.store.packed.bounds import bounds_of
 from realtime.store.packed.commits import Commits
 from realtime.store.records import Head, Record
@@ -44,6 +44,7 @@ from realtime.wire.ids import new_id
 from realtime.wire.items import Message
 from realtime.wire.requests import ResponseCreate
 
+from . import numbered, plan
 from .databases import NotInstalled, ready, start, stop
 from .measure import p50_p99
 
@@ -58,20 +59,55 @@ NUM_TOKENS = 128  # of a finished answer
 MODEL = ModelInfo(name="m", path="m", max_model_len=4096, defaults=Sampling(max_tokens=1024))
 
 
-def run(quick: bool, figures: dict[str, Any]) -> None:
+class Size(plan.Size, frozen=True, kw_only=True):
+    """A size of this target. seconds: of each way at each level. answers: that are kept in a file. commits: with and
+    without a number.
+    """
+
+    seconds: float
+    answers: int
+    commits: int
+
+
+SIZES: dict[plan.Name, Size] = {
+    "long": Size(
+        text="10 s of each store at 32 and 128 streams; 100,000 answers", seconds=10.0, answers=100_000, commits=5_000,
+        work=60, waits=115,
+    ),
+    "full": Size(
+        text="2 s of each store at 32 and 128 streams; 10,000 answers", seconds=2.0, answers=10_000, commits=1_000,
+        work=12, waits=30,
+    ),
+    "short": Size(
+        text="1 s of each store at 32 and 128 streams; 4,000 answers", seconds=1.0, answers=4_000, commits=500,
+        work=8, waits=16,
+    ),
+    "quick": Size(
+        text="0.6 s of each store at 32 and 128 streams; 2,000 answers", seconds=0.6, answers=2_000, commits=200,
+        work=6, waits=10,
+    ),
+    "tiny": Size(text="0.1 s of each store, 100 answers", seconds=0.1, answers=100, commits=10),
+}  # fmt: skip
+
+
+def run(share: plan.Share[Size], figures: dict[str, Any]) -> None:
     """Measure, print, fill in the figures."""
-    seconds, number = (0.6, 2_000) if quick else (10.0, 100_000)
+    seconds, number = share.size.seconds, share.size.answers
     print(
         f"{'store':28} {'streams':>8} {'writer us/event':>16} {'loop us/event':>14} {'kept p50 ms':>12} {'p99 ms':>8}"
     )
     with ExitStack() as leaving:
-        ways = {**WAYS, **dict(_databases(leaving))}
+        databases = dict(_databases(leaving))
+        ways: dict[str, StoreSettings | str | None] = {**WAYS, **{name: url for name, (url, _) in databases.items()}}
         for streams in (32, 128):
             for name, way in ways.items():
                 found = uvloop.run(_stream(streams, seconds, way))
                 figures[f"{name}, {streams}"] = found
                 writer, loop, p50, p99 = (found[key] for key in ("writer_us", "loop_us", "p50_ms", "p99_ms"))
                 print(f"{name:28} {streams:8} {writer:16.2f} {loop:14.2f} {p50:12.2f} {p99:8.2f}", flush=True)
+        commits = {name: uvloop.run(numbered.measure(*at, share.size.commits)) for name, at in databases.items()}
+    numbered.show(commits)
+    figures["numbered"] = commits
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
         figures["kept"] = kept = uvloop.run(_fill(path, number)) | _reopened(path, number)
@@ -79,8 +115,8 @@ def run(quick: bool, figures: dict[str, Any]) -> None:
         print(f"{key:40} {value:12.3f}")
 
 
-def _databases(leaving: ExitStack) -> Iterator[tuple[str, str]]:
-    """Start the servers that are installed; return their URLs."""
+def _databases(leaving: ExitStack) -> Iterator[tuple[str, tuple[str, int]]]:
+    """Start the servers that are installed; yield their names, with URLs and process ids."""
     for kind in DATABASES:
         folder = Path(leaving.enter_context(tempfile.TemporaryDirectory()))
         try:
@@ -90,7 +126,7 @@ def _databases(leaving: ExitStack) -> Iterator[tuple[str, str]]:
             continue
         leaving.callback(stop, process)
         asyncio.run(ready(make_backend(url)))
-        yield kind, url
+        yield kind, (url, process.pid)
 
 
 class _Kept(msgspec.Struct, frozen=True):

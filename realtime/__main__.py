@@ -1,7 +1,6 @@
 """`python -m realtime serve|chat|doctor|models|keys|store|version`: the command line. It parses and hands over.
 
-Flags are not listed here: they are the options of `realtime.settings.sources`, whose text it also interprets, so that
-a wrong value reads the same whether it comes from a flag, a variable or the file.
+Settings are not listed here: `realtime.settings.flags` makes their flags.
 """
 
 from __future__ import annotations
@@ -9,27 +8,25 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib.util
-import os
 import shutil
 import sys
 from collections.abc import Sequence
 from importlib import metadata
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 try:
     import msgspec
-    from msgspec import inspect
 
     from realtime.engine.catalog.table import CatalogError
-    from realtime.server.keys import KeyFile, KeysError, read_keys, write_keys
+    from realtime.server.key_commands import add_keys
+    from realtime.server.keys import KeysError
     from realtime.server.listening import program
     from realtime.server.notice import running_urls
     from realtime.settings.fields import Settings
-    from realtime.settings.sources import Effective, Option, SettingsError, load, options
-    from realtime.settings.tenants import TenantLimits
-    from realtime.settings.text import effective_toml, shown, title
+    from realtime.settings.flags import add_settings, given_settings
+    from realtime.settings.sources import SettingsError
+    from realtime.settings.text import effective_toml
 except KeyboardInterrupt:  # already
     sys.exit(0 if sys.argv[1:2] == ["serve"] else 130)
 
@@ -43,18 +40,11 @@ examples:
 Every setting is also a variable (--max-connections is REALTIME_MAX_CONNECTIONS) and a key of a TOML file. A flag
 is stronger than a variable, a variable than the file. --print-config shows what holds, and where it comes from.
 """
-DEFAULT_KEYS_FILE = "keys.json"
 NO_VLLM = (
     "vLLM is not installed in {prefix}: install realtime-llm with its extra `{extra}`, as docs/operations.md says "
     'under "With pip"; in a checkout `make install` does it'
 )
 NO_CLIENT = "realtime-llm-client is not installed in {prefix}: in a checkout, `pip install clients/python`"
-METAVARS: dict[type[inspect.Type], str] = {
-    inspect.IntType: "N",
-    inspect.FloatType: "X",
-    inspect.VarTupleType: "A,B,...",
-    inspect.DictType: "JSON",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,12 +99,12 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     serve.set_defaults(run=_serve, parser=serve)
-    _add_settings(serve)
+    add_settings(serve)
     commands.add_parser("chat", help="talk to a running server in the terminal")  # parses its own flags
     models = commands.add_parser("models", help="list the models that have a short name, or get one")
     models.add_argument("--get", metavar="NAME", help="download this one, if it is not here yet, and print its folder")
     models.set_defaults(run=_models)
-    _add_keys(commands.add_parser("keys", help="make, list and remove API keys"))
+    add_keys(commands.add_parser("keys", help="make, list and remove API keys"))
     _add_store(commands.add_parser("store", help="look at, check, copy and shrink the file of the store"))
     _add_doctor(commands.add_parser("doctor", help="say what is wrong with the machine and the set-up, and what to do"))
     commands.add_parser("version", help="print the versions of the server and the engine").set_defaults(run=_version)
@@ -132,53 +122,11 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
         "--idle-seconds", type=float, default=30.0, metavar="X", help="how long a socket is left alone then [30]"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    _add_settings(parser)
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE", help="TOML file with settings (variable REALTIME_CONFIG)")
-    parser.add_argument(
-        "--print-config",
-        action="store_true",
-        help="print the settings that hold as a TOML file, each with where it comes from, and end",
-    )
-    for group, members in groupby(options(), key=lambda option: option.group):
-        section = parser.add_argument_group(title(group)) if group else parser
-        for option in members:
-            if not option.secret:
-                _add_option(section, option)
-
-
-def _add_option(section: argparse._ActionsContainer, option: Option) -> None:
-    default = shown(option, option.default)
-    text = f"{option.doc} [{default}]" if default else option.doc
-    help_text = argparse.SUPPRESS if option.hidden else text.replace("%", "%%")
-    if option.is_switch:
-        section.add_argument(option.flag, dest=option.name, action="store_const", const="true", help=help_text)
-        negative = "--no-" + option.flag.removeprefix("--")
-        hint = argparse.SUPPRESS if option.default is False else f"the opposite of {option.flag}"
-        section.add_argument(negative, dest=option.name, action="store_const", const="false", help=hint)
-    else:
-        section.add_argument(option.flag, metavar=_metavar(option), help=help_text)
-
-
-def _metavar(option: Option) -> str:
-    for kind in option.kinds:
-        if isinstance(kind, inspect.LiteralType):
-            return "{" + ",".join(str(value) for value in kind.values if value not in option.unlisted) + "}"
-    for kind_type, word in METAVARS.items():
-        if option.is_a(kind_type):
-            return word
-    return "TEXT"
-
-
-def _effective(given: argparse.Namespace) -> Effective:
-    values = {option.name: getattr(given, option.name, None) for option in options()}
-    return load({name: text for name, text in values.items() if text is not None}, os.environ, given.config)
+    add_settings(parser)
 
 
 def _serve(given: argparse.Namespace) -> int:
-    effective = _effective(given)
+    effective = given_settings(given)
     if given.print_config:
         print(effective_toml(effective))
         return 0
@@ -186,8 +134,8 @@ def _serve(given: argparse.Namespace) -> int:
     from realtime.server import process
     from realtime.server.doctor.model import check_model
     from realtime.server.families import family_choice
-    from realtime.server.limit_book import config_file
     from realtime.server.remote_engines import check_remote
+    from realtime.server.tenant_limits import config_file
 
     check_remote(settings)
     if settings.engine != "scripted":
@@ -209,7 +157,7 @@ def with_model(settings: Settings) -> Settings:
 def _doctor(given: argparse.Namespace) -> int:
     from realtime.server.doctor.command import doctor
 
-    settings = _effective(given).settings
+    settings = given_settings(given).settings
     return doctor(settings, url=given.url, idle_seconds=given.idle_seconds, as_json=given.json)
 
 
@@ -236,77 +184,6 @@ def _chat(arguments: Sequence[str]) -> int:
         print(f"realtime: {NO_CLIENT.format(prefix=sys.prefix)}", file=sys.stderr)
         return 1
     return chat(arguments, running_urls)
-
-
-def _add_keys(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    for name, run, text in [
-        ("add", _keys_add, "make a key and print it, this once"),
-        ("list", _keys_list, "print the names of the keys"),
-        ("limit", _keys_limit, "set the weight and limits of a key; a running server follows at once"),
-        ("remove", _keys_remove, "make a key invalid; a running server follows at once"),
-    ]:
-        action = actions.add_parser(name, help=text, description=text)
-        action.set_defaults(run=run)
-        if name != "list":
-            action.add_argument("name", metavar="NAME", help="whose key it is; the owner of what it creates")
-        if name == "limit":
-            _add_limits(action)
-        action.add_argument("--config", help=argparse.SUPPRESS)
-        action.add_argument(
-            "--api-keys-file",
-            metavar="FILE",
-            help=f"where the keys are [the server's setting, else {DEFAULT_KEYS_FILE}]",
-        )
-
-
-def _keys_path(given: argparse.Namespace) -> Path:
-    return Path(_effective(given).settings.server.api_keys_file or DEFAULT_KEYS_FILE)
-
-
-def _keys_add(given: argparse.Namespace) -> int:
-    path = _keys_path(given)
-    keys, key = (read_keys(path) if path.exists() else KeyFile()).add(given.name)
-    write_keys(path, keys)
-    print(key)
-    print(
-        f"Stored for {given.name} in {path}, as a hash: this is the only time that the key is shown.", file=sys.stderr
-    )
-    print(f"The server asks for keys when started with --api-keys-file {path}", file=sys.stderr)
-    return 0
-
-
-def _keys_list(given: argparse.Namespace) -> int:
-    for record in read_keys(_keys_path(given)).keys:
-        print(f"{record.name}\t{record.created_at}")
-    return 0
-
-
-def _add_limits(action: argparse.ArgumentParser) -> None:
-    for name in TenantLimits.__struct_fields__:
-        word = "priority,flex" if name == "tiers" else "NUMBER"
-        action.add_argument(f"--{name.replace('_', '-')}", dest=f"limit_{name}", metavar=word, help="`none` for none")
-
-
-def _keys_limit(given: argparse.Namespace) -> int:
-    path, changes = _keys_path(given), dict[str, object]()
-    for name in TenantLimits.__struct_fields__:
-        text = getattr(given, f"limit_{name}")
-        if text is not None:
-            value = None if text == "none" else text
-            changes[name] = [one for one in (value or "").split(",") if one] if name == "tiers" else value
-    keys = read_keys(path).limit(given.name, changes)
-    write_keys(path, keys)
-    (record,) = (one for one in keys.keys if one.name == given.name)
-    print(msgspec.json.encode(record.limits).decode())
-    return 0
-
-
-def _keys_remove(given: argparse.Namespace) -> int:
-    path = _keys_path(given)
-    write_keys(path, read_keys(path).remove(given.name))
-    print(f"{given.name} has no key any more", file=sys.stderr)
-    return 0
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
@@ -340,7 +217,7 @@ def _store(given: argparse.Namespace) -> int:
     from realtime.server.store_file import store_path
     from realtime.store.sqlite.schema import CannotOpen
 
-    settings = _effective(given).settings
+    settings = given_settings(given).settings
     path = store_path(settings)
     if settings.cluster.cluster is not None:
         return _store_of_cluster(settings, given)

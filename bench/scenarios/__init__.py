@@ -1,18 +1,19 @@
 """Scenarios other than steady streams, on the scripted engine. One module for each.
 
-Each module has one `SCENARIO`, which says what it shows and how large it is; `client` has the readers that they share.
-Nothing is asserted here; the tests run all of them in their smallest size.
+Each module has one `SCENARIO`, which says what it shows, how large it is, and which of its figures must be 0; `client`
+has the readers that they share. `goals` judges the figures; the tests run all scenarios in their smallest size.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import traceback
 from typing import Any
 
-from .. import servers
+from .. import plan, servers
 from ..measure import progress
-from .scenario import Kind, Scenario, serve
+from .scenario import Extent, Kind, Scenario, serve
 
 NAMES = (
     "burst",
@@ -28,24 +29,51 @@ NAMES = (
 )
 
 
+class Size(plan.Size, frozen=True, kw_only=True):
+    """A size of all scenarios. extent: theirs. share_servers: those that don't measure memory share a server with
+    others of their kind.
+    """
+
+    extent: Extent
+    share_servers: bool = True
+
+
+_LARGE = "storms of 1,000 sockets, 10,000 cancels"
+SIZES: dict[plan.Name, Size] = {
+    "long": Size(text=_LARGE, extent="full", share_servers=False, work=50, waits=60),
+    "full": Size(text=_LARGE, extent="full", share_servers=False, work=50, waits=60),
+    "short": Size(text=_LARGE, extent="full", work=45, waits=60),
+    "quick": Size(text="storms of 100 sockets, 200 cancels", extent="quick", work=8, waits=14),
+    "tiny": Size(text="storms of 5 sockets, 9 cancels", extent="tiny"),
+}
+
+
 def scenario(name: str) -> Scenario:
     """Return the scenario of the module with this name."""
     found: Scenario = importlib.import_module(f"{__name__}.{name}").SCENARIO
     return found
 
 
-def run(quick: bool, figures: dict[str, Any]) -> None:
-    """Run all scenarios, and fill in their figures, by name. quick: those that don't measure memory share a server with
-    others of their kind.
+def run(share: plan.Share[Size], figures: dict[str, Any]) -> None:
+    """Run all scenarios, and fill in their figures, by name. Raises an ExceptionGroup of those that failed, once the
+    others have run.
     """
     with contextlib.ExitStack() as stack:
-        shared = _shared(stack) if quick else {}
+        shared = _shared(stack) if share.size.share_servers else {}
+        failed = []
         for name in NAMES:
             chosen = scenario(name)
             progress(f"{name}: {chosen.text}")
             server = None if chosen.weighs else shared.get(chosen.kind)
-            figures[name] = found = chosen.run("quick" if quick else "full", server)
-            chosen.show(found)
+            try:
+                figures[name] = found = chosen.run(share.size.extent, server)
+            except Exception as error:
+                traceback.print_exc()
+                failed.append(error)
+            else:
+                chosen.show(found)
+        if failed:
+            raise ExceptionGroup("scenarios", failed)
 
 
 def _shared(stack: contextlib.ExitStack) -> dict[Kind, servers.Server]:

@@ -19,10 +19,10 @@ RECEIPT = {"tokens_generated", "tokens_delivered", "abort_ms"}
 async def measure(server: Server, sockets: int, cancels: int) -> dict[str, Any]:
     """Make `cancels` cancels in all, on so many sockets, which take turns through the phases."""
     took: dict[str, list[float]] = {phase: [] for phase in PHASES}
-    wrong = 0
+    whole, wrong = 0, 0
 
     async def cancel_again_and_again(reader: Reader, number: int) -> None:
-        nonlocal wrong
+        nonlocal whole, wrong
         for turn in range(cancels // sockets):
             phase = list(PHASES)[(number + turn) % len(PHASES)]
             await reader.begin(**body("a story without an end", ENDLESS))
@@ -31,6 +31,7 @@ async def measure(server: Server, sockets: int, cancels: int) -> dict[str, Any]:
             await reader.send("response.cancel", response_id=reader.response_id)
             await reader.read()
             took[phase].append(time.perf_counter() - began)
+            whole += reader.terminal is None or reader.terminal["response"]["status"] != "cancelled"
             wrong += not _has_receipt(reader.terminal)
 
     async with readers(server, sockets) as all_readers:
@@ -40,6 +41,7 @@ async def measure(server: Server, sockets: int, cancels: int) -> dict[str, Any]:
     done = sum(map(len, took.values()))
     return {
         "cancels": done,
+        "not cancelled": whole,
         "without a receipt": wrong,
         "cancels per second": round(done / wall, 1),
         "server CPU us per create and cancel": round(meter.spent()["front_end"] / done * 1e6),
@@ -60,4 +62,6 @@ SCENARIO = Scenario(
         "tiny": {"sockets": 3, "cancels": 9},
         "real": {"sockets": 20, "cancels": 60},
     },
+    zero=("not cancelled", "without a receipt"),
+    counted="cancels",
 )

@@ -70,5 +70,7 @@ SCENARIO = Scenario(
         "tiny": {"count": 5, "share": 0.2, "tokens": 12},
         "real": {"count": 40, "share": 0.2, "tokens": 64, "per_token": False},
     },
+    zero=("mismatches", "gaps"),
+    counted="sockets",
     tick=TICK,
 )

@@ -14,5 +14,7 @@ SCENARIO = Scenario(
         "tiny": {"count": 5, "share": 1.0, "tokens": 12},
         "real": {"count": 40, "share": 1.0, "tokens": 64, "per_token": False},
     },
+    zero=("mismatches", "gaps"),
+    counted="sockets",
     tick=TICK,
 )

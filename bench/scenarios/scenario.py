@@ -12,19 +12,22 @@ import uvloop
 from .. import servers
 from ..measure import table
 
-Size = Literal["full", "quick", "tiny", "real"]
+Extent = Literal["full", "quick", "tiny", "real"]
 Kind = tuple[float, str]  # of a server: seconds between two steps of the engine, and what that says
 
 
 class Scenario(msgspec.Struct, frozen=True):
     """One scenario. `measure` is given the server and the members of a size; the size `real` is for a server with a
-    real engine. tick: seconds between two steps of the scripted one. weighs: it measures the server's memory, so
-    nothing else may have run there.
+    real engine. zero: the figures that are 0 in any size and on any machine.
+    counted: the figure that says how many were looked at. tick: seconds between two steps of the
+    scripted engine. weighs: it measures the server's memory, so nothing else may have run there.
     """
 
     text: str
     measure: Callable[..., Coroutine[Any, Any, dict[str, Any]]]
-    sizes: Mapping[Size, Mapping[str, Any]]
+    sizes: Mapping[Extent, Mapping[str, Any]]
+    zero: tuple[str, ...]
+    counted: str
     tick: float = 0.02
     script: str = "clock"
     weighs: bool = False
@@ -34,7 +37,7 @@ class Scenario(msgspec.Struct, frozen=True):
         """Return the kind of server that it asks for."""
         return self.tick, self.script
 
-    def run(self, size: Size, server: servers.Server | None = None) -> dict[str, Any]:
+    def run(self, size: Extent, server: servers.Server | None = None) -> dict[str, Any]:
         """Return its figures. server: None for one of its own."""
         with contextlib.nullcontext(server) if server is not None else serve(*self.kind) as used:
             return uvloop.run(self.measure(used, **self.sizes[size]))

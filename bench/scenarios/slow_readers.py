@@ -25,6 +25,7 @@ async def measure(server: Server, slow: int, ordinary: int, tokens: int) -> dict
     return {
         "slow": slow,
         "ordinary": ordinary,
+        "missing tokens of ordinary ones": 2 * ordinary * tokens - len(alone) - len(beside),
         "delay alone": p50_p99(alone),
         "delay beside slow readers": p50_p99(beside),
         "p99 of beside to alone": ratio(p50_p99(beside)["p99_ms"], p50_p99(alone)["p99_ms"]),
@@ -44,9 +45,11 @@ SCENARIO = Scenario(
     "Slow readers beside ordinary ones",
     measure,
     {
-        "full": {"slow": 100, "ordinary": 100, "tokens": 250},
+        "full": {"slow": 100, "ordinary": 100, "tokens": 150},
         "quick": {"slow": 20, "ordinary": 20, "tokens": 60},
         "tiny": {"slow": 2, "ordinary": 2, "tokens": 10},
     },
+    zero=("missing tokens of ordinary ones",),
+    counted="ordinary",
     weighs=True,
 )

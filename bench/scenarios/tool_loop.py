@@ -29,6 +29,7 @@ async def measure(server: Server, turns: int) -> dict[str, Any]:
     over_http = await _measured(server, turns, asyncio.to_thread(_over_http, server.port, turns))
     return {
         "turns": turns,
+        "turns without their call": 2 * turns - socket.pop("calls") - over_http.pop("calls"),
         "socket, continued": socket,
         "HTTP, full history": over_http,
         "bytes up, HTTP to socket": ratio(over_http["bytes up"], socket["bytes up"]),
@@ -38,13 +39,13 @@ async def measure(server: Server, turns: int) -> dict[str, Any]:
 
 async def _measured(server: Server, turns: int, loop: Any) -> dict[str, Any]:
     meter = CpuMeter(server.pid)
-    took, num_bytes = await loop
-    cpu = meter.spent()["front_end"]
-    return {"turn": p50_p99(took), "bytes up": num_bytes, "server CPU us per turn": round(cpu / turns * 1e6)}
+    took, num_bytes, num_calls = await loop
+    cpu = round(meter.spent()["front_end"] / turns * 1e6)
+    return {"turn": p50_p99(took), "bytes up": num_bytes, "server CPU us per turn": cpu, "calls": num_calls}
 
 
-async def _on_socket(reader: Reader, turns: int) -> tuple[list[float], int]:
-    took, num_bytes, before = [], 0, ""
+async def _on_socket(reader: Reader, turns: int) -> tuple[list[float], int, int]:
+    took, num_bytes, num_calls, before = [], 0, 0, ""
     new: list[dict[str, Any]] = [QUESTION]
     for _ in range(turns):
         body = {"input": new, "tools": [TOOL]} | ({"previous_response_id": before} if before else {})
@@ -55,12 +56,13 @@ async def _on_socket(reader: Reader, turns: int) -> tuple[list[float], int]:
         took.append(time.perf_counter() - began)
         assert reader.terminal is not None
         before, new = reader.response_id, _outputs(reader.terminal["response"])
-    return took, num_bytes
+        num_calls += len(new)
+    return took, num_bytes, num_calls
 
 
-def _over_http(port: int, turns: int) -> tuple[list[float], int]:
+def _over_http(port: int, turns: int) -> tuple[list[float], int, int]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    took, num_bytes = [], 0
+    took, num_bytes, num_calls = [], 0, 0
     history: list[dict[str, Any]] = [QUESTION]
     for _ in range(turns):
         body = json.dumps({"model": MODEL_NAME, "input": history, "tools": [TOOL], "store": False})
@@ -69,9 +71,11 @@ def _over_http(port: int, turns: int) -> tuple[list[float], int]:
         connection.request("POST", "/v1/responses", body, {"Content-Type": "application/json"})
         answer = json.loads(connection.getresponse().read())
         took.append(time.perf_counter() - began)
-        history += [*answer["output"], *_outputs(answer)]
+        outputs = _outputs(answer)
+        history += [*answer["output"], *outputs]
+        num_calls += len(outputs)
     connection.close()
-    return took, num_bytes
+    return took, num_bytes, num_calls
 
 
 def _outputs(response: dict[str, Any]) -> list[dict[str, Any]]:
@@ -86,6 +90,8 @@ SCENARIO = Scenario(
     "Tool loop: continued on the socket beside full history over HTTP",
     measure,
     {"full": {"turns": 20}, "quick": {"turns": 20}, "tiny": {"turns": 3}},
+    zero=("turns without their call",),
+    counted="turns",
     tick=0.0,
     script="calls",
 )

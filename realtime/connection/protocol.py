@@ -7,7 +7,8 @@ table). Lanes (`stream_id`) are first in, first out; they run in parallel and sh
 event. The connection owns no response: it holds readers, which point into logs that live elsewhere.
 
 This module decides which part an event is for: `creates` (lanes and what is given into responses), `following` (what is
-read), `stops` (what is to end), or the connection's own life. All parts share the commands that are `pending`.
+read), `stops` (what is to end), or the connection's own `session`; `closing` is its end. All parts share the commands
+that are `pending`.
 """
 
 from __future__ import annotations
@@ -15,15 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from msgspec import UNSET
-
 from realtime.store.records import Source
 from realtime.wire import codec, events
 from realtime.wire.bodies import TicketRole
-from realtime.wire.errors import CloseCode, WireError, draining
+from realtime.wire.errors import CloseCode, WireError
 from realtime.wire.requests import (
     AnyClientEvent,
-    CatchUp,
     ResponseAck,
     ResponseCancel,
     ResponseCreate,
@@ -39,16 +37,18 @@ from realtime.wire.requests import (
 from realtime.wire.response import Response
 
 from . import refusals
+from .closing import Closing
 from .commands import Awaited, Beat, Command, Create, Identify, Leave, Resume, Stop, Truncate
 from .creates import Creates
 from .following import Following, tell_epoch
-from .heartbeats import Heartbeats, check_interval
+from .heartbeats import Heartbeats
 from .lanes import valid_stream_id
 from .outbox import Outbox
 from .pending import HeldEvent, Patient, PendingCommands
 from .permissions import check_permitted
 from .profiles import ConnectionLimits, Profile
 from .readers import Readers
+from .session import Session
 from .stops import Stops
 
 
@@ -71,10 +71,7 @@ class Connection:
         """
         self.profile = profile
         self._limits = limits
-        self._tenant = tenant
-        self._expires_at = expires_at
         self._default_model = default_model
-        self._role = role
         self._control = Outbox(limits.max_unsent_control)
         self._pending = PendingCommands(limits.max_pending)
         self._readers = Readers(partial(tell_epoch, self._control, native=profile.native))
@@ -83,8 +80,10 @@ class Connection:
         self._stops = Stops(self._control, self._pending, self._readers, self._creates, native=profile.native)
         self.newest = self._readers.newest  # to be asked in place of `frames` when only logs have grown
         self._heartbeats = Heartbeats(limits.heartbeat_seconds, wanted=profile.native)
-        self._closing: tuple[CloseCode, str] | None = None
-        self._catch_up: CatchUp = "events"  # for creates and resumes that do not say it themselves
+        self._session = Session(self._heartbeats, self._control, self._pending, tenant=tenant, role=role)
+        self._closing = Closing(
+            limits, self._control, self._pending, self._readers, self._creates, expires_at=expires_at
+        )
 
     # -- what the client says
 
@@ -120,7 +119,7 @@ class Connection:
     def _take(self, event: AnyClientEvent, num_bytes: int, now: float) -> None:
         """Carry out a client event, or keep it until the command that it depends on is completed."""
         try:
-            check_permitted(event, self._role)
+            check_permitted(event, self._session.role)
             if isinstance(event, Patient) and (command := self._awaited(event)) is not None:
                 self._pending.hold(command, HeldEvent(event, now))
             else:
@@ -160,40 +159,19 @@ class Connection:
             case ResponseProcessed():
                 pass
             case ResponseResume():
-                event.catch_up = event.catch_up or self._catch_up
+                event.catch_up = event.catch_up or self._session.catch_up
                 self._following.resume(event)
             case ResponseDetach():
                 self._following.detach(event)
             case SessionUpdate():
-                self._update(event, now)
+                self._session.update(event, now)
 
     def _create(self, request: ResponseCreate, num_bytes: int, now: float) -> None:
-        creates = self._creates
-        if now >= self._expires_at and creates.ending is None:
-            creates.ending = partial(refusals.expired, self._limits.lifetime_seconds)
-        if creates.ending is not None:
-            raise creates.ending()
+        self._closing.check_open(now)
         if request.model is None:
             request.model = self._default_model
-        request.catch_up = request.catch_up or self._catch_up
-        creates.create(request, num_bytes)
-
-    def _update(self, event: SessionUpdate, now: float) -> None:
-        check_interval(event.heartbeat_seconds)
-        if event.api_key is not None:
-            self._pending.ask(Identify(event.api_key, event.heartbeat_seconds, event.event_id, event.catch_up))
-        else:
-            self._change(event, now)
-
-    def _change(self, wish: SessionUpdate | Identify, now: float) -> None:
-        """Change the connection's settings (None: unchanged), and report them."""
-        if wish.heartbeat_seconds is not None:
-            self._heartbeats.seconds = wish.heartbeat_seconds
-            self._heartbeats.schedule(now)
-        state = events.SessionState(heartbeat_seconds=self._heartbeats.seconds)
-        if wish.catch_up is not None:
-            self._catch_up = state.catch_up = wish.catch_up
-        self._control.put(events.SessionUpdated(session=state))
+        request.catch_up = request.catch_up or self._session.catch_up
+        self._creates.create(request, num_bytes)
 
     # -- commands, and what came of them
 
@@ -227,19 +205,13 @@ class Connection:
         held = self._pending.complete(command)
         if held is None:
             return False
-        accepted = tenant == self._tenant
-        if accepted:
-            self._role = None  # it is the owner of the key from now on
-            self._change(command, now)
-        else:
-            self._control.refuse(refusals.not_the_owner(), None, command.event_id)
+        accepted = self._session.identified(command, tenant, now)
         self._take_held(held)
         return accepted
 
     def beat(self, heartbeat: events.Heartbeat) -> None:
         """Send the client a heartbeat, unless it has not read the previous one."""
-        if not self._control.waiting:
-            self._control.put(events.SessionHeartbeat(heartbeat=heartbeat))
+        self._session.beat(heartbeat)
 
     def refused(self, command: Command, error: WireError) -> None:
         """Complete a command that was refused. For a heartbeat nobody waits, and a response that is left may well be
@@ -271,7 +243,7 @@ class Connection:
         control = self._control
         if control.waiting or self._pending.to_start or self._creates.ending is not None:
             return None
-        if self._closing is not None or control.overflowed:
+        if self._closing.decided is not None or control.overflowed:
             return None
         return self._readers.step()
 
@@ -286,7 +258,7 @@ class Connection:
             self._following.go_on(done)
             out += control.take()  # what that has brought up
         if self._creates.ending is not None:
-            self._close_if_done()
+            self._closing.close_if_done()
         return out
 
     @property
@@ -312,20 +284,19 @@ class Connection:
     @property
     def idle(self) -> bool:
         """Return whether nothing is followed, nothing waits, and no command is pending."""
-        return not self._readers and not self._creates.lanes.num_queued and not self._pending
+        return self._closing.idle
 
     @property
     def close(self) -> tuple[CloseCode, str] | None:
         """Return how to close the socket once `frames` is empty; None: not now."""
-        return (CloseCode.POLICY, "too many unread errors") if self._control.overflowed else self._closing
+        return (CloseCode.POLICY, "too many unread errors") if self._control.overflowed else self._closing.decided
 
     # -- the life of the connection
 
     def open(self, session: events.Session, now: float) -> None:
         """Greet a native client, which gets heartbeats from now on. A plain client gets only what it has asked for."""
         if self.profile.native:
-            self._control.put(events.SessionCreated(session=session))
-            self._heartbeats.schedule(now)
+            self._session.greet(session, now)
 
     def next_deadline(self) -> float | None:
         """Return when to call `handle_deadline`, on the clock of `receive`; None: nothing is due at any time."""
@@ -340,16 +311,12 @@ class Connection:
         """Prepare for the end of the server: refuse creates from now on, close when what runs has been delivered.
         `resume_after_seconds`: see SessionDraining.
         """
-        if self.profile.native:
-            after = round(resume_after_seconds or 0.0, 1) or UNSET  # less is too short
-            self._control.put(events.SessionDraining(grace_seconds=grace_seconds, resume_after_seconds=after))
-        self._creates.end(draining)
-        self._close_if_done()
+        self._closing.drain(grace_seconds, resume_after_seconds, native=self.profile.native)
 
     def leave_off(self) -> None:
         """Leave the responses that have no end yet: the next server continues them."""
         self._following.leave_off()
-        self._close_if_done()
+        self._closing.close_if_done()
 
     def revoked(self) -> None:
         """End a connection whose credential is no longer valid: say so and close, without the rest of the followed
@@ -357,9 +324,7 @@ class Connection:
         """
         if self.close is None:
             self._leave()
-            error = refusals.credential_gone(by_ticket=self._role is not None)
-            self._control.refuse(error, None, None)
-            self._closing = (CloseCode.INVALID_KEY, error.spec.code)
+            self._closing.revoke(by_ticket=self._session.role is not None)
 
     def disconnected(self) -> None:
         """Note that the socket is gone."""
@@ -374,8 +339,3 @@ class Connection:
         self._pending.clear()
         self._following.clear()
         self._creates.clear()
-
-    def _close_if_done(self) -> None:
-        ending = self._creates.ending
-        if ending is not None and self._closing is None and self.idle:
-            self._closing = (CloseCode.RESTART, ending().spec.code)

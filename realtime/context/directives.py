@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-from realtime.wire.bounds import check_schemas
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.formats import JsonSchemaFormat, TextFormat
 from realtime.wire.items import AdditionalTools, ConfigurationUpdate, InputItem, ItemReference, ToolSearchOutput, id_of
 from realtime.wire.limits import DEFAULT, Limits
 from realtime.wire.requests import ReasoningOptions, ResponseCreate, TextOptions
+from realtime.wire.schema_bounds import check_schemas
 
 Find = Callable[[str], InputItem | None]
 """The stored item with this id, if there is one that the asker may use."""

@@ -6,26 +6,51 @@ otherwise the parameters are only described to the model. So no tool is refused 
 
 from __future__ import annotations
 
-import enum
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from realtime.engine.parsing import Holds
-from realtime.wire.bounds import Measured, Schemas, refusal
-from realtime.wire.errors import WireError
+from realtime.wire.errors import WireError, invalid_member
 from realtime.wire.holdable import cost, doubt
+from realtime.wire.schema_bounds import Measured, Schemas
+
+from .tools import Held, Mode, Tool, ToolSet
 
 MAX_COST = 1000  # of all tools that are held by default, see `holdable.cost`: it delays the first token
 
 
-class Held(enum.Enum):
-    """The cases in which sampling is constrained to a tool's parameters."""
+def hold(chosen: ToolSet, holds: Holds) -> ToolSet:
+    """Decide to which tools' parameters sampling is constrained; required constraints come before default ones."""
+    holding = _Holding(holds, forced=chosen.mode is Mode.REQUIRED)
+    held = {tool.shown_as: _held(tool, chosen, holding) for tool in sorted(chosen.tools, key=_comes_last(chosen))}
+    tools = tuple(msgspec.structs.replace(tool, held=held[tool.shown_as]) for tool in chosen.tools)
+    only = chosen.only
+    if only is not None:
+        only = msgspec.structs.replace(only, held=held[only.shown_as])
+    return msgspec.structs.replace(chosen, tools=tools, only=only)
 
-    ALWAYS = "always"
-    WHEN_FORCED = "when_forced"
-    NEVER = "never"
+
+def _comes_last(chosen: ToolSet) -> Callable[[Tool], bool]:
+    return lambda tool: not (tool.strict or _is_forced(tool, chosen))
 
 
-class Holding:
+def _is_forced(tool: Tool, chosen: ToolSet) -> bool:
+    return chosen.mode is Mode.REQUIRED and (chosen.only is None or chosen.only.shown_as == tool.shown_as)
+
+
+def _held(tool: Tool, chosen: ToolSet, holding: _Holding) -> Held:
+    if tool.custom:  # made of its grammar, which is bounded by itself
+        return Held.ALWAYS
+    if tool.strict:
+        return holding.strict(tool.parameters, tool.path)
+    if _is_forced(tool, chosen):
+        return holding.must_call(tool.parameters, tool.path, by_default=tool.strict is None)
+    return holding.by_default(tool.parameters, tool.path) if tool.strict is None else Held.NEVER
+
+
+class _Holding:
     """The decisions about one request's tools. `holds`: the constraints on calls that sampling supports. `forced`: a
     tool must be called.
     """
@@ -41,9 +66,9 @@ class Holding:
         self._schemas.measure(parameters, path)
         if not (self._holds.auto or (self._forced and self._holds.forced)):
             where = path.removesuffix(".parameters") + ".strict"
-            raise refusal(where, "calls of this model can't be held to a schema: leave it out, or give false")
+            raise invalid_member(where, "calls of this model can't be held to a schema: leave it out, or give false")
         if (reason := self._holds.misfit(parameters)) is not None:
-            raise refusal(path, reason)
+            raise invalid_member(path, reason)
         return Held.ALWAYS
 
     def must_call(self, parameters: dict[str, Any], path: str, *, by_default: bool) -> Held:
@@ -52,7 +77,7 @@ class Holding:
         """
         measured = self._schemas.measure(parameters, path)
         if not self._holds.forced:
-            raise refusal("tool_choice", "this model can't be made to call a tool: use `auto`")
+            raise invalid_member("tool_choice", "this model can't be made to call a tool: use `auto`")
         if by_default and self._holds.auto and self._takes(parameters, measured):
             return Held.ALWAYS
         return Held.WHEN_FORCED if self._holds.misfit(parameters) is None else Held.NEVER

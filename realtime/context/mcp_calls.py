@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from realtime.wire.errors import invalid_member
 from realtime.wire.items import (
     FunctionCall,
     FunctionCallOutput,
@@ -25,8 +26,8 @@ from realtime.wire.items import (
     McpListTools,
 )
 
-from .mcp_tools import ServerUse, listed_tool
-from .tools import SEPARATOR, Tool, name_apart, refusal
+from .mcp_tools import ServerUse, listed_tool, name_apart
+from .tools import SEPARATOR, Tool
 
 MAX_LISTED = 1024  # tools of MCP servers, in one list and in one history
 
@@ -127,4 +128,4 @@ def check_approvals(calls: Sequence[McpApprovalRequest], uses: Sequence[ServerUs
     for call in calls:
         if call.server_label not in labels:
             text = f"the approved call needs the MCP server '{call.server_label[:64]}', which is not in `tools`"
-            raise refusal("tools", text)
+            raise invalid_member("tools", text)

@@ -7,15 +7,18 @@ it. A request's secrets stay in its `ServerUse`, which lives as long as the resp
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from realtime.settings.fields import McpServer, McpSettings
+from realtime.wire.errors import invalid_member
 from realtime.wire.items import McpTool
 
-from .tools import McpOrigin, Tool, refusal
+from .tool_definitions import convert
+from .tools import McpOrigin, Tool, shown_name
 
 MAX_SERVERS = 32  # in one request: each is connected to
 MAX_HEADERS = 64
@@ -109,6 +112,24 @@ def listed_tool(label: str, tool: McpTool, *, needs_approval: bool = False) -> T
     )
 
 
+def name_apart(others: Sequence[Tool], mcp: Sequence[Tool]) -> list[Tool]:
+    """Make the names of MCP tools unique: the tool's own name if nothing else has it, else with its server's name in
+    front.
+    """
+    names = Counter([*(tool.shown_as for tool in others), *(tool.shown_as for tool in mcp)])
+    taken = {tool.shown_as for tool in others}
+    marks: Counter[str] = Counter()  # how many each name has got
+    named: list[Tool] = []
+    for tool in mcp:
+        assert tool.mcp is not None
+        wanted = tool.shown_as if names[tool.shown_as] == 1 else shown_name(tool.shown_as, tool.mcp.server_label)
+        while (name := wanted + "_" * marks[wanted]) in taken:  # a server that lists a name twice, or a name like ours
+            marks[wanted] += 1
+        taken.add(name)
+        named.append(msgspec.structs.replace(tool, shown_as=name))
+    return named
+
+
 def servers_of(tools: Sequence[dict[str, Any]] | None, settings: McpSettings) -> tuple[ServerUse, ...]:
     """Read the MCP servers of a request. Raises WireError with the path of what is wrong."""
     found: dict[str, ServerUse] = {}
@@ -118,24 +139,21 @@ def servers_of(tools: Sequence[dict[str, Any]] | None, settings: McpSettings) ->
         path = f"tools[{index}]"
         use = _read_use(tool, path, settings)
         if use.label in found:
-            raise refusal(f"{path}.server_label", f"'{use.label}' is given to more than one MCP server")
+            raise invalid_member(f"{path}.server_label", f"'{use.label}' is given to more than one MCP server")
         found[use.label] = use
     if len(found) > MAX_SERVERS:
-        raise refusal("tools", f"{len(found)} MCP servers; at most {MAX_SERVERS} are accepted")
+        raise invalid_member("tools", f"{len(found)} MCP servers; at most {MAX_SERVERS} are accepted")
     return tuple(found.values())
 
 
 def _read_use(tool: dict[str, Any], path: str, settings: McpSettings) -> ServerUse:
-    try:
-        read = msgspec.convert(tool, _Mcp)
-    except msgspec.ValidationError as error:
-        raise refusal(path, str(error)) from None
+    read: _Mcp = convert(tool, _Mcp, path)
     if not _LABEL.fullmatch(read.server_label):
         text = "must be a letter and then at most 63 letters, digits, '-' and '_'"
-        raise refusal(f"{path}.server_label", text)
+        raise invalid_member(f"{path}.server_label", text)
     for name in ("connector_id", "tunnel_id"):
         if getattr(read, name) is not None:
-            raise refusal(f"{path}.{name}", "is OpenAI's own and not served here: give `server_url`")
+            raise invalid_member(f"{path}.{name}", "is OpenAI's own and not served here: give `server_url`")
     url, server = _find_server(read, path, settings)
     allowed = _Filter(tool_names=read.allowed_tools) if isinstance(read.allowed_tools, list) else read.allowed_tools
     return ServerUse(
@@ -154,18 +172,18 @@ def _find_server(read: _Mcp, path: str, settings: McpSettings) -> tuple[str, Mcp
     """Return the server's address and the operator's entry for it."""
     if not settings.mcp_servers:
         text = "MCP is off on this server: its operator has to allow servers with the setting `mcp_servers`"
-        raise refusal(f"{path}.server_url", text)
+        raise invalid_member(f"{path}.server_url", text)
     if read.server_url is None:
         server = settings.mcp_servers.get(read.server_label)
         if server is None:
             text = f"is missing, and no server of the setting `mcp_servers` is named '{read.server_label}'"
-            raise refusal(f"{path}.server_url", text)
+            raise invalid_member(f"{path}.server_url", text)
         return server.url, server
     matching = (server for server in settings.mcp_servers.values() if _covers(server, read.server_url))
     best = max(matching, key=lambda server: len(server.url), default=None)
     if best is None:
         text = "this URL is not allowed: the server's operator has to add it to the setting `mcp_servers`"
-        raise refusal(f"{path}.server_url", text)
+        raise invalid_member(f"{path}.server_url", text)
     return read.server_url, best
 
 
@@ -178,17 +196,17 @@ def _covers(server: McpServer, url: str) -> bool:
 
 def _headers(headers: dict[str, str], path: str) -> dict[str, str]:
     if len(headers) > MAX_HEADERS:
-        raise refusal(path, f"{len(headers)} headers; at most {MAX_HEADERS} are accepted")
+        raise invalid_member(path, f"{len(headers)} headers; at most {MAX_HEADERS} are accepted")
     for name, value in headers.items():
         if not _HEADER.fullmatch(name) or name.lower() in _NO_HEADERS or name.lower().startswith("mcp-"):
-            raise refusal(path, f"a header named {name[:64]!r} can't be set")
+            raise invalid_member(path, f"a header named {name[:64]!r} can't be set")
         _check_header_value(value, path)
     return dict(headers)
 
 
 def _check_header_value(value: str | None, path: str) -> str | None:
     if value is not None and not _HEADER_VALUE.fullmatch(value):
-        raise refusal(path, "must be printable ASCII of at most 8192 characters")
+        raise invalid_member(path, "must be printable ASCII of at most 8192 characters")
     return value
 
 

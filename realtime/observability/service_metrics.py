@@ -1,6 +1,6 @@
 """Metrics of the service, named `realtime_*`. A label is one of our own words, never a tenant, an id or a text.
 
-Momentary values (open connections, the queue) are not counted here but read at each scrape by `server/momentary.py`.
+Momentary values (open connections, the queue) are not counted here but read at each scrape by `server/gauges.py`.
 """
 
 from __future__ import annotations

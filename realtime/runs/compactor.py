@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-from realtime.context import compaction
-from realtime.context.compaction import Budget, Compacted, Plan, Policy
-from realtime.context.tools import tool_set
+from realtime.context import compaction_plan, transcript
+from realtime.context.compaction import Compacted, Policy
+from realtime.context.compaction_plan import Budget, Plan
+from realtime.context.request_tools import tool_set
+from realtime.context.shortening import elide
 from realtime.context.turns import Prompt
 from realtime.dialects.base import Piece, PromptTooLong, TextDelta
 from realtime.engine.base import Sampling
@@ -115,7 +117,7 @@ class Compactor:
         summary, at = plan.earlier, 0
         while at < len(text):
             piece = text[at : at + size]
-            request = self._request(compaction.question(summary, piece), max_tokens)
+            request = self._request(transcript.question(summary, piece), max_tokens)
             try:
                 prompt = await self._renderer.render(request, _NO_TOOLS, request.items, None)
                 num_tokens = prompt.num_tokens
@@ -123,26 +125,26 @@ class Compactor:
                 num_tokens = 2 * window  # at a guess
             if num_tokens <= window:
                 written = await self._generate(request, prompt, max_tokens)
-                summary = written or compaction.elide(f"{summary}\n{piece}".strip(), 2 * max_tokens)
+                summary = written or elide(f"{summary}\n{piece}".strip(), 2 * max_tokens)
                 at += len(piece)
             elif size > _MIN_PIECE_CHARS:
                 size = max(_MIN_PIECE_CHARS, min(len(piece) * window // num_tokens, len(piece) * 7 // 8))
                 if not at:
                     text = await self._text(plan, size)
             else:  # the window holds hardly more than the question
-                return compaction.elide(f"{summary}\n{text[at:]}".strip(), 2 * max_tokens)
+                return elide(f"{summary}\n{text[at:]}".strip(), 2 * max_tokens)
         return summary
 
     async def _text(self, plan: Plan, size: int) -> str:
         """Return the text to summarize, cut into pieces of this size, as many as are read."""
         max_chars = _MAX_PIECES * size
         length = sum(map(len, plan.transcript))
-        return await self._renderer.do(length, lambda _: compaction.fit(plan.transcript, max_chars))
+        return await self._renderer.do(length, lambda _: transcript.fit(plan.transcript, max_chars))
 
     def _request(self, question: str, max_tokens: int) -> ResponseCreate:
         """Return the request for a summary. Thinking is switched off where possible: it would not be kept."""
         return ResponseCreate(
-            instructions=compaction.INSTRUCTIONS,
+            instructions=transcript.INSTRUCTIONS,
             items=[Message(role="user", content=question)],
             max_output_tokens=max_tokens,
             reasoning=ReasoningOptions(effort="none"),
@@ -199,6 +201,6 @@ def _plan(items: Sequence[InputItem], prompt: Prompt | None, limit: int, *, only
         per_token = max((len(prompt.text) or size) / prompt.num_tokens, 1.0)
         around = prompt.num_tokens - size / per_token  # tokens of instructions, tools and markup: these stay
     quarter = int(max(limit - around, limit / 8) * per_token / 4)
-    return compaction.plan(
+    return compaction_plan.plan(
         items, Budget(head=quarter, words=quarter // 2, kept=quarter, newest=2 * quarter), only_open=only_open
     )

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET
 
-from realtime.context.tools import ToolSet, unnest
+from realtime.context.tool_definitions import unnest
+from realtime.context.tools import ToolSet
 from realtime.engine.base import ModelInfo
 from realtime.wire.formats import JsonSchemaFormat, PlainFormat, TextFormat
 from realtime.wire.requests import ConversationRef, ResponseCreate

@@ -62,11 +62,13 @@ class Run:
 
     def __init__(
         self, job: Job, serving: Serving, log: EventLog, journal: ResponseStore, on_over: Callable[[Run], None],
-        past: Past | None = None, ready: Ready | None = None, committed: CommittedLog | None = None,
+        past: Past | None = None, ready: Ready | None = None, committed: CommittedLog | None = None, *,
+        withholds_end: bool = False,
     ) -> None:  # fmt: skip
         """journal: is given every event that is appended to the log. on_over: called once, when the terminal event is
         in the log. past: what the response has already; then `ready` returns, once an engine serves, the job and the
         serving, neither of which can be known before. committed: the log as readers see it; None: they see all of it.
+        withholds_end: but for its end, which they see after `show_end`.
         """
         self.job = job
         self.whole_log = log
@@ -88,6 +90,7 @@ class Run:
         self._past = past
         self._ready = ready
         self._left = False
+        self.withholds_end = withholds_end
         self._serve(job, serving)
         self._on_over = on_over
 
@@ -241,6 +244,18 @@ class Run:
             self.audience.notify()
         return committed is None or committed.whole or committed.left
 
+    def show_end(self) -> None:
+        """Show readers the end, which is committed."""
+        log = self.whole_log
+        if log.num_unseen and log.failure is None:
+            log.show()
+            self.audience.notify()
+
+    def fail_readers(self, error: WireError) -> None:
+        """Tell readers that its end can't be shown now."""
+        self.whole_log.fail(error)
+        self.audience.notify()
+
     @property
     def has_begun(self) -> bool:
         """Return whether its history is fixed, so that later changes to the conversation don't affect it."""
@@ -278,7 +293,7 @@ class Run:
     def _write(self, new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:
         """Append to the log, and to the journal: also what came before an event that could not be appended."""
         log = self.whole_log
-        first, entries = log.tip, []
+        first, entries = log.tip + log.num_unseen, []
         try:
             for event in new:
                 entries.append(log.append(event))
@@ -292,7 +307,8 @@ class Run:
         if self.committed is not None:
             self.committed.grown()
         if self._past is not None:  # what was made again is there
-            entries = entries[len(entries) - (self.whole_log.tip - first) :]
+            log = self.whole_log
+            entries = entries[len(entries) - (log.tip + log.num_unseen - first) :]
             chunk = None if self.stages.answering.replaying else chunk
         journal = self._journal
         if journal is None or not (entries or chunk is not None):
@@ -329,6 +345,8 @@ class Run:
             await self._end_here()
             return
         self._life.enter(State.ENDING)
+        if self.withholds_end:
+            self.whole_log.withhold()
         try:
             closing = Closing(self.job, self.response, self.stages, self._past, self._write, self._write_last)
             self.turn = closing.close(Ending(outcome, self.job.generates), knows_history=self._life.knows_history)
@@ -339,7 +357,8 @@ class Run:
         self.audience.close()
         self._on_over(self)
         self._report()
-        self.audience.notify()
+        if not self.whole_log.num_unseen:
+            self.audience.notify()
         await self.stages.close()
 
     def _report(self) -> None:
@@ -405,8 +424,9 @@ class Run:
     # -- the end
 
     def _write_last(self, event: events.Event) -> None:
-        first, entry = self.whole_log.tip, self.whole_log.append_last(event)
-        self._record(first, [entry], None)
+        log = self.whole_log
+        first = log.tip + log.num_unseen
+        self._record(first, [log.append_last(event)], None)
 
     def leave(self) -> None:
         """Stop here when the task is cancelled, without a terminal event if the next process can continue the
@@ -442,5 +462,5 @@ class Run:
     def _end_anyhow(self) -> None:
         """End after a bug of ours in the regular end. An item may stay open, but the reader gets a terminal event."""
         self.turn = None
-        if not self.whole_log.sealed:
+        if not self.whole_log.ended:
             self._write_last(Ending(BROKEN_END, self.job.generates).terminal(self.response, None))

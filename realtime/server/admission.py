@@ -22,9 +22,9 @@ from realtime.wire.errors import ErrorCode, WireError
 
 from .auth import authenticate
 from .keys import KeyRing
-from .limit_book import LimitBook
 from .origins import is_loopback, origin_allowed
 from .revocation import Revocation
+from .tenant_limits import LimitsByTenant
 from .tickets import Tickets
 
 _RETRY_SECONDS = 5.0
@@ -54,7 +54,7 @@ class Admission:
         """
         keys = settings.server.api_keys_file
         self._ring = KeyRing(Path(keys)) if keys else None
-        self.limits = LimitBook(self._ring, settings.scheduling.tenants, config)
+        self.limits = LimitsByTenant(self._ring, settings.scheduling.tenants, config)
         self.tickets = Tickets(sealing_keys, self._ring)
         self.revocation = Revocation(self._ring)
         self._allowed_origins = settings.server.allowed_origins

@@ -17,10 +17,10 @@ from .http.call import Call
 from .http.info import metrics
 from .http.openapi import document
 from .http.operations import Endpoint, Operation
-from .http.routes import OPERATIONS
 from .page.routes import ROUTES as PAGE
 from .peers.answering import answer
 from .peers.messages import PATH as PEERS
+from .routes import OPERATIONS
 
 
 @cache

@@ -21,7 +21,7 @@ from realtime.service.service import Service
 from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
 from realtime.store.cluster.membership import Membership
-from realtime.store.memory import memory_stores
+from realtime.store.memory.stores import memory_stores
 
 from .admission import Admission
 from .cluster import Cluster
@@ -29,8 +29,8 @@ from .cluster_settings import Node
 from .dialects import dialect_maker
 from .encryption_keys import encryption_keys
 from .flusher import Pace
+from .gauges import Gauges
 from .large_messages import LargeMessages
-from .momentary import Momentary
 from .sockets import Sockets
 
 logger = logging.getLogger("realtime.server")
@@ -86,7 +86,7 @@ class Gateway:
 
     def _exposition(self, observer: Observer) -> Exposition:
         profiles = self.sockets.shells.values
-        now = Momentary(self.service, self.engine, self.admission, profiles, observer.engine)
+        now = Gauges(self.service, self.engine, self.admission, profiles, observer.engine)
         return Exposition([now, observer.engine, observer.fleet, observer.cluster, observer.service], process_metrics())
 
     def _cluster(self, node: Node | None, membership: Membership | None) -> Cluster | None:

@@ -20,7 +20,7 @@ from realtime.settings.fields import ServerSettings, Settings
 from realtime.store.base import Stores
 from realtime.store.cluster.stores import open_cluster_stores
 from realtime.store.cluster.timed_backend import Told
-from realtime.store.memory import memory_stores
+from realtime.store.memory.stores import memory_stores
 from realtime.store.sqlite.lock import FileLock
 from realtime.store.sqlite.schema import CannotOpen, open_for_writing
 from realtime.store.sqlite.stores import bounds_of, open_stores

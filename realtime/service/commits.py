@@ -13,6 +13,7 @@ async def committed(batches: Batches | None) -> None:
     """
     if batches is None or batches.settled:
         return
+    batches.hurry()
     number, given_up, reached = batches.collecting, batches.given_up, asyncio.Event()
 
     def look() -> None:

@@ -26,7 +26,7 @@ from realtime.wire.requests import Place, StopKind
 from realtime.wire.response import Response
 
 from .intake import Asked
-from .listings import Listing, Wanted
+from .list_pages import PagePart, PageQuery
 from .owners import Owners
 from .principal import Principal
 from .registry import Registry
@@ -74,7 +74,7 @@ class OtherNode(Protocol):
     async def settle(self, response_id: str) -> None:
         """Wait until a finished response is in the store. Raises WireError while it runs."""
 
-    async def running(self, principal: Principal, wanted: Wanted, after: ListPlace | None) -> Listing:
+    async def running(self, principal: Principal, wanted: PageQuery, after: ListPlace | None) -> PagePart:
         """See Lists.running_here."""
 
     async def place(self, principal: Principal, response_id: str) -> ListPlace | None:
@@ -174,7 +174,7 @@ class Directory:
         if node is not None:
             await node.settle(response_id)
 
-    async def running(self, principal: Principal, wanted: Wanted, after: ListPlace | None) -> Sequence[Listing]:
+    async def running(self, principal: Principal, wanted: PageQuery, after: ListPlace | None) -> Sequence[PagePart]:
         """Return what all other nodes have of a page of a list. Raises WireError."""
         nodes = self.nodes.live() if self.nodes is not None else ()
         return await asyncio.gather(*(node.running(principal, wanted, after) for node in nodes))

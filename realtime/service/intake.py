@@ -23,7 +23,8 @@ from realtime.context.directives import (
 )
 from realtime.context.encrypted import COMPACTION, REASONING, Cipher, decrypt_items
 from realtime.context.outputs import check_no_output_missing, check_no_second_output, needs_outputs
-from realtime.context.tools import ToolSet, tool_set
+from realtime.context.request_tools import tool_set
+from realtime.context.tools import ToolSet
 from realtime.context.turns import Turn, history, since_compaction
 from realtime.engine.base import ModelInfo
 from realtime.engine.parsing import Holds

@@ -21,7 +21,7 @@ from realtime.wire.bodies import ConversationList, ConversationObject, ResponseL
 from realtime.wire.errors import ErrorCode, WireError
 
 from .commits import committed
-from .listings import Listing, Shown, Wanted
+from .list_pages import PagePart, PageQuery, Shown
 from .principal import Principal
 from .registry import Registry
 
@@ -31,7 +31,7 @@ MAX_PAGE_BYTES = 1 << 20  # of JSON, about: what is listed has schemas of client
 class Elsewhere(Protocol):
     """The lists of other nodes' running responses; see Directory."""
 
-    async def running(self, principal: Principal, wanted: Wanted, after: Place | None) -> Sequence[Listing]: ...
+    async def running(self, principal: Principal, wanted: PageQuery, after: Place | None) -> Sequence[PagePart]: ...
     async def place(self, principal: Principal, response_id: str) -> Place | None: ...
 
 
@@ -48,7 +48,7 @@ class Lists:
         self._bound = bound
         self._elsewhere = elsewhere
 
-    async def responses(self, principal: Principal, wanted: Wanted) -> ResponseList:
+    async def responses(self, principal: Principal, wanted: PageQuery) -> ResponseList:
         """Return a page of responses: running ones, and finished ones that were to be stored."""
         principal.check_owner()
         tenant = principal.tenant
@@ -64,11 +64,13 @@ class Lists:
         there = {place: one for place, one in there.items() if place.id not in deleted}
         kept = (self._registry.current_record(one) for one in records if one.response_id not in deleted)
         there |= {record.place: listed(record.response) for record in kept}
+        async with self._bound():
+            await committed(self._stores.batches)  # an end that is listed must hold
         ends = [one for one in (more, *(listing.more for listing in elsewhere)) if one is not None]
         behind = None if not ends else max(ends) if span.newest_first else min(ends)
         return ResponseList(**_page(there, wanted, behind))
 
-    async def running_here(self, principal: Principal, wanted: Wanted, after: Place | None) -> Listing:
+    async def running_here(self, principal: Principal, wanted: PageQuery, after: Place | None) -> PagePart:
         """Return what a page has of the responses that run on this node. What does not any more can be found in the
         store.
         """
@@ -81,9 +83,9 @@ class Lists:
         for place in sorted(found, reverse=span.newest_first)[: span.limit]:
             num_bytes += len(codec.encode(found[place]))
             if shown and num_bytes > MAX_PAGE_BYTES:
-                return Listing(shown, next(reversed(shown)))
+                return PagePart(shown, next(reversed(shown)))
             shown[place] = found[place]
-        return Listing(shown)
+        return PagePart(shown)
 
     async def place_here(self, principal: Principal, response_id: str) -> Place | None:
         """Return the place of a response that runs on this node. None: it does not, and if it did, the store has it."""
@@ -93,7 +95,7 @@ class Lists:
             await committed(self._stores.batches)
         return found[0] if found else None
 
-    def _running(self, runs: Iterable[Run], tenant: str, wanted: Wanted, span: Span) -> dict[Place, Shown]:
+    def _running(self, runs: Iterable[Run], tenant: str, wanted: PageQuery, span: Span) -> dict[Place, Shown]:
         filter, found = _filter(tenant, wanted), dict[Place, Shown]()
         for run in runs:
             place = Place(run.begun_at, run.response_id)
@@ -101,7 +103,7 @@ class Lists:
                 found[place] = listed(run.response)
         return found
 
-    async def conversations(self, principal: Principal, wanted: Wanted) -> ConversationList:
+    async def conversations(self, principal: Principal, wanted: PageQuery) -> ConversationList:
         """Return a page of conversations."""
         principal.check_owner()
         store = self._stores.conversations
@@ -135,16 +137,16 @@ class Lists:
             raise _nothing_to_follow(conversation_id, "conversation") from None
 
 
-def _filter(tenant: str, wanted: Wanted) -> Filter:
+def _filter(tenant: str, wanted: PageQuery) -> Filter:
     return Filter(owner=tenant, conversation=wanted.conversation, status=wanted.status, metadata=wanted.metadata)
 
 
-def _span(wanted: Wanted, after: Place | None) -> Span:
+def _span(wanted: PageQuery, after: Place | None) -> Span:
     """Ask for one entry more than fits on the page, to know whether there is another page."""
     return Span(after=after, limit=wanted.limit + 1, newest_first=wanted.order == "desc")
 
 
-def _page(found: Mapping[Place, Any], wanted: Wanted, more: Place | None) -> dict[str, Any]:
+def _page(found: Mapping[Place, Any], wanted: PageQuery, more: Place | None) -> dict[str, Any]:
     """Return the members of a list object. `more`: where the search stopped, if entries may follow."""
     newest_first = wanted.order == "desc"
     places = sorted(found, reverse=newest_first)

@@ -102,7 +102,7 @@ def _ended(unfinished: Unfinished, settings: ResponseSettings, model_name: str, 
 def _close(log: EventLog, entries: Sequence[bytes]) -> Response:
     """Close the open items and end the log, unless it has ended. Return the response. Raises ValueError."""
     if entries and codec.type_of(entries[-1]) in _TERMINALS:
-        log.sealed = True
+        log.sealed = log.ended = True
         return shown_in(entries[-1])
     broken = BrokenOff.of(entries)
     output: list[OutputItem] = list(broken.output)

@@ -95,6 +95,8 @@ class Registry:
         """Return the response, if it is not over."""
         found = await self.find(tenant, response_id, now)
         if not isinstance(found, Run) or found.over:
+            if self._settled is not None:
+                await self._settled(response_id)
             raise already_over(response_id)
         return found
 

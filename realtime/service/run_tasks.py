@@ -55,8 +55,10 @@ class RunTasks:
         admitted = self._queue.take(job)
         try:
             log = self._new_log(job)
-            committed = self._delivery.log(log)
-            run = Run(job, serving, log, self._stores.responses, self._run_over, committed=committed)
+            run = Run(
+                job, serving, log, self._stores.responses, self._run_over, committed=self._delivery.log(log),
+                withholds_end=self._delivery.withholds_end(job),
+            )  # fmt: skip
             self._registry.place(run, time.time_ns())
             place, rate_limits = self._queue.place(job.response_id), self._queue.rate_limits(job.tenant)
             task = run.start(admitted=admitted, place=place, rate_limits=rate_limits)
@@ -71,8 +73,10 @@ class RunTasks:
         """Start a response that an earlier process accepted."""
         admitted = self._queue.take(job, accepted=True)
         try:
-            committed = self._delivery.log(past.log)
-            run = Run(job, serving, past.log, self._stores.responses, self._run_over, past, ready, committed)
+            run = Run(
+                job, serving, past.log, self._stores.responses, self._run_over, past, ready,
+                self._delivery.log(past.log), withholds_end=self._delivery.withholds_end(job),
+            )  # fmt: skip
             self._registry.place_again(run, past.head.begun_at)
             self._enter(run, run.start(admitted=admitted))
         except BaseException:
@@ -110,6 +114,7 @@ class RunTasks:
             self._keep(run)
         except Exception:  # a store that can't write: it costs this response, and nobody else their turn
             logger.exception("response not kept response_id=%s", run.response_id)
+        self._delivery.ended(run)
         self._queue.give_back(run.response_id, run.used)
 
     def _keep(self, run: Run) -> None:

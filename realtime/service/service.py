@@ -37,6 +37,7 @@ from realtime.wire.limits import DEFAULT, Limits
 from realtime.wire.requests import Place, ResponseCreate, StopKind, Through
 from realtime.wire.response import Response
 
+from .commits import committed
 from .conversations import Conversations
 from .counting import Counting
 from .creation import Creation
@@ -87,7 +88,7 @@ class Service:
     ) -> None:  # fmt: skip
         """salts: keep tenants apart in the prefix cache; None: they share it. tenant_share: the part of the running and
         of the waiting places that one tenant may have. limits_of: a tenant's other limits, and its weight.
-        after_commit: readers get committed events only.
+        after_commit: readers get committed events only; else only ends have to be committed first.
         """
         self._engine, self._stores, self._trouble = engine, stores, trouble
         self._mcp, self._image_settings = mcp or McpSettings(), image_settings or ImageSettings()
@@ -97,7 +98,7 @@ class Service:
         self._work = WorkPool(settings.preparation_threads, settings.preparation_seconds)
         self._patience = Patience(settings.look_up_seconds)
         # the responses that there are
-        self._delivery = Delivery(stores.batches if after_commit else None)
+        self._delivery = Delivery(stores, after_commit=after_commit, patience_seconds=settings.look_up_seconds)
         self.registry = Registry(
             stores.responses, settings.retention_seconds, node=node, settled=self._delivery.settled
         )
@@ -220,6 +221,7 @@ class Service:
         if isinstance(found, Remote):
             return found
         if found.over:
+            await self._delivery.settled(response_id)
             raise already_over(response_id)
         found.stop(how, delivered, cutoff)
         return found
@@ -248,10 +250,12 @@ class Service:
         cut = None if here else await directory.truncate(principal, response_id, place, delivered)
         if cut is not None:
             return cut
-        return await self._truncations.truncate(
+        cut = await self._truncations.truncate(
             principal.tenant, response_id, place, delivered,
             None if here else lambda held: directory.truncate_at(held, principal, response_id, place, delivered),
         )  # fmt: skip
+        await self.stored()
+        return cut
 
     async def cancel_or_truncate(
         self, principal: Principal, response_id: str, through: int, *, delivered: int | None = None
@@ -275,6 +279,12 @@ class Service:
         principal.check_sees(response_id)
         async with self._patience.bound():
             return await self.registry.find_retrievable(principal.tenant, response_id, time.time())
+
+    async def stored(self) -> None:
+        """Wait until everything is stored that was changed or found before: what is told must hold. Raises
+        WireError.
+        """
+        await self._patience.bounded(committed(self._stores.batches))
 
     async def begun(self, source: Source) -> None:
         """Wait until a response that was created may be told of otherwise than by its events. Raises WireError."""
@@ -316,6 +326,7 @@ class Service:
         if isinstance(found, Run):
             found.stop("cancel")
         self.registry.delete(response_id)
+        await self.stored()
         return found
 
     def follow(self, principal: Principal, source: AnyResponse, wake: Wake) -> None:
@@ -371,6 +382,7 @@ class Service:
             self.run_tasks.leave()
         self._patience.end()
         await self.run_tasks.end()
+        await self._delivery.finish()
         self.queue.stop()
         self._sweeper.stop()
         self._work.close()

@@ -143,7 +143,7 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, description="time that a request may wait for such a thread, and then take in it")
     ] = 30
     look_up_seconds: Annotated[
-        float, Meta(gt=0, description="time that the stores have to find what a request refers to")
+        float, Meta(gt=0, description="time that the stores have to find what a request refers to, and to write an end")
     ] = 10
     engine_wait_seconds: Annotated[
         float, Meta(ge=0, description="time that an answer waits for the next engine when its own has died")
@@ -238,8 +238,8 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     deliver: Annotated[
         Literal["at_once", "after_commit"],
         Meta(
-            description="when events are sent: as they come, or when they are written (a few milliseconds later), so "
-            "that nobody has had anything that a crash could lose"
+            description="when events are sent: as they come, but for the end of an answer, or all of them when they "
+            "are written (a few milliseconds later), so that nobody has had anything that a crash could lose"
         ),
     ] = "at_once"
 

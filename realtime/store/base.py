@@ -54,6 +54,9 @@ class ResponseStore(Protocol):
     def durable(self, response_id: str) -> int:
         """Return the number below which all events of a running response are committed."""
 
+    def is_pending(self, response_id: str) -> bool:
+        """Return whether there is a record that is not committed as it is."""
+
     def seal(self, record: Record, log: StoredLog, now: float) -> None:
         """End the journal of a response and keep its record and log. Other records may be dropped to make room."""
 
@@ -185,6 +188,9 @@ class Batches(Protocol):
     @property
     def settled(self) -> bool:
         """Return whether everything is committed."""
+
+    def hurry(self) -> None:
+        """Have what is collected committed soon, because somebody waits for it."""
 
     @property
     def on_commit(self) -> list[Callable[[], None]]:

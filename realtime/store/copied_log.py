@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from realtime.wire.codec import type_of
-from realtime.wire.errors import WireError
 from realtime.wire.events import DELTAS, TERMINALS, Event
 from realtime.wire.response import Response
 
 from .entries import Entry, own_bytes
-from .event_log import BelowFloor, EventLog, Log
+from .event_log import EventLog, Log
 
 _LONG = 64 * 1024  # bytes, see EventLog
 _DELTAS = frozenset(str(kind.__struct_config__.tag).encode() for kind in DELTAS)
@@ -56,11 +55,10 @@ _decode_shown = msgspec.json.Decoder(_Shown).decode
 class CopiedLog(EventLog):
     """A copy of a log that another node writes."""
 
-    __slots__ = ("failure",)
+    __slots__ = ()
 
     def __init__(self, response_id: str, state: State, *, max_bytes: int, max_entries: int) -> None:
         super().__init__(response_id, state.epoch, stream_id=None, max_bytes=max_bytes, max_entries=max_entries)
-        self.failure: WireError | None = None
         self.floor = self.tip = state.start
         self.milestone = state.start - 1
         self.go_on(state)
@@ -76,19 +74,6 @@ class CopiedLog(EventLog):
         self.epoch, self.restarted_at = state.epoch, state.restarted_at
         earlier: Mapping[str, int] = state.earlier
         self.earlier, self.comes_again = earlier, state.comes_again
-
-    def fail(self, error: WireError) -> None:
-        """End the copy early. No more entries come, and readers are told why, and of which response."""
-        if error.response_id is None:
-            error.response_id = self.response_id
-        self.failure = error
-        self.floor, self.abridged, self.newest_delta = self.tip + 1, None, None
-
-    def read(self, start: int, max_events: int) -> list[bytes]:
-        """See EventLog."""
-        if self.failure is not None:
-            raise BelowFloor(self.floor, self.failure)
-        return super().read(start, max_events)
 
     def take(self, first: int, entries: Sequence[bytes]) -> None:
         """Take the next entries. Raises NotTheSame, and ValueError for an invalid event."""

@@ -135,12 +135,16 @@ class EventLog:
     `max_entries` bound what is kept: the oldest entries go first, the newest always stays. `sealed`: the terminal event
     is in; nothing more will come. `milestone`: the number of the newest event that is more than a delta; -1: there is
     none.
+
+    All this is said of what readers see. A log that withholds its end has `num_unseen` more events, which no reader
+    gets before they are shown; `ended`: the terminal event is among those, or among the others. `failure`: why readers
+    get nothing more.
     """
 
     __slots__ = (
-        "_delta", "_entries", "_form", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "_shared", "abridged",
-        "comes_again", "earlier", "epoch", "floor", "left", "milestone", "newest_delta", "response_id", "restarted_at",
-        "sealed", "stream_id", "tip",
+        "_delta", "_entries", "_form", "_grammar", "_max_bytes", "_max_entries", "_num_bytes", "_shared", "_unseen",
+        "abridged", "comes_again", "earlier", "ended", "epoch", "failure", "floor", "left", "milestone", "newest_delta",
+        "num_unseen", "response_id", "restarted_at", "sealed", "stream_id", "tip",
     )  # fmt: skip
 
     def __init__(
@@ -164,7 +168,10 @@ class EventLog:
         self._grammar = Grammar()
         self.restarted_at: int | None = None
         self.earlier: Mapping[str, int] = {}
-        self.comes_again = self.left = False
+        self.comes_again = self.left = self.ended = False
+        self.failure: WireError | None = None
+        self.num_unseen = 0
+        self._unseen: list[Entry] | None = None  # None: nothing is withheld
 
     @property
     def num_bytes(self) -> int:
@@ -176,8 +183,8 @@ class EventLog:
         not changed.
         """
         number = self.tip
-        if type(event) not in _DELTAS:
-            entry = self._stamp(event, number)  # before the grammar moves on, because it may fail as well
+        if type(event) not in _DELTAS or self._unseen is not None:
+            entry = self._stamp(event, number + self.num_unseen)  # before the grammar moves on: it may fail as well
             self._grammar.accept(event)
             self._keep(entry, event)
             return entry
@@ -222,7 +229,7 @@ class EventLog:
         producer, because a log without an end is worse than an item without one. Also for the events before it in a log
         that was restored.
         """
-        entry = self._stamp(terminal, self.tip)
+        entry = self._stamp(terminal, self.tip + self.num_unseen)
         self._grammar.abandon()
         self._keep(entry, terminal)
         return entry
@@ -238,11 +245,30 @@ class EventLog:
         if self._num_bytes > self._max_bytes or len(entries) > self._max_entries:
             self._trim()
 
+    def withhold(self) -> None:
+        """Show readers nothing of what is appended from now on. The terminal event must be among it."""
+        self._unseen = []
+
+    def show(self) -> None:
+        """Show readers what was withheld."""
+        unseen, self._unseen, self.num_unseen = self._unseen, None, 0
+        if unseen:
+            self._entries += unseen
+            self.tip += len(unseen)
+            self.sealed, self.milestone = True, self.tip - 1
+
+    def fail(self, error: WireError) -> None:
+        """End the log early for its readers: they get no more entries, and are told why."""
+        if error.response_id is None:
+            error.response_id = self.response_id
+        self.failure = error
+        self.floor, self.abridged, self.newest_delta = self.tip + 1, None, None
+
     def stored(self) -> StoredLog:
-        """Return the log as values, once it is sealed."""
-        assert self.sealed
+        """Return the log as values, once it has ended: with what is withheld."""
+        assert self.ended
         return StoredLog(
-            self.response_id, self.epoch, self.floor, tuple(self._entries), self.abridged,
+            self.response_id, self.epoch, self.floor, (*self._entries, *(self._unseen or ())), self.abridged,
             restarted_at=self.restarted_at, earlier=self.earlier,
         )  # fmt: skip
 
@@ -260,26 +286,32 @@ class EventLog:
         return entry if entry.isascii() else escape_line_ends(entry)  # most are, and that is the fastest test
 
     def _keep(self, entry: bytes, event: Event) -> None:
-        if type(event) not in _DELTAS:  # nearly every event is one
-            self.sealed = event.done
-            self.milestone = event.sequence_number
         self._delta = self._form = self.newest_delta = None
         kept: Entry = entry
         size = len(entry)
         if size >= _LONG:
             kept = self._shared.share(entry, getattr(event, "response", None))
             size = own_bytes(kept)
-        self._entries.append(kept)
+        if type(event) not in _DELTAS:  # nearly every event is one
+            self.ended = event.done
+        if self._unseen is not None:
+            self._unseen.append(kept)
+            self.num_unseen += 1
+        else:
+            self._entries.append(kept)
+            self.tip += 1
+            if type(event) not in _DELTAS:
+                self.sealed = event.done
+                self.milestone = event.sequence_number
         self._num_bytes += size
-        self.tip += 1
         if self._num_bytes > self._max_bytes or len(self._entries) > self._max_entries:
             self._trim()
 
     def read(self, start: int, max_events: int) -> list[bytes]:
         """Return entries from number `start` on, at most `max_events`; none at the tip. Raises BelowFloor."""
         index = start - self.floor
-        if index < 0:
-            raise BelowFloor(self.floor)
+        if index < 0 or self.failure is not None:
+            raise BelowFloor(self.floor, self.failure)
         entries = self._entries[index : index + max_events]
         return list(map(whole, entries)) if self._shared.num_bytes else entries  # type: ignore[return-value]
 

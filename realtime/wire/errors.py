@@ -164,3 +164,8 @@ def response_not_found(response_id: str) -> WireError:
     """Return the refusal for a response that does not exist, or is another tenant's: nobody can tell which."""
     text = f"Response with id '{response_id}' not found."
     return WireError(ErrorCode.RESPONSE_NOT_FOUND, text, param="response_id", response_id=response_id)
+
+
+def invalid_member(path: str, reason: str) -> WireError:
+    """Return the refusal of a request for a member of it, by its path: what is wrong, the limit, what to do."""
+    return WireError(ErrorCode.INVALID_REQUEST, f"`{path}`: {reason}.", param=path)

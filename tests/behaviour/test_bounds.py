@@ -11,7 +11,9 @@ import pytest
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import Pause, ScriptedTokenizer, Step, say
 from realtime.service import sweeper
-from realtime.store.memory import MemoryConversations, MemoryRequests, MemoryResponses
+from realtime.store.memory.conversations import MemoryConversations
+from realtime.store.memory.requests import MemoryRequests
+from realtime.store.memory.responses import MemoryResponses
 from tests.support.http import assert_refused, http
 from tests.support.raw import RawSocket
 from tests.support.server import changed, running

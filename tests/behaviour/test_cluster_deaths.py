@@ -15,9 +15,9 @@ import pytest
 
 from realtime.engine.scripted import say
 from realtime.server import cluster
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.records import Unfinished
 from tests.support.cluster import Member, Nodes, member, nodes
+from tests.support.memory_backend import MemoryBackend
 from tests.support.restarts import timeless
 from tests.support.steps import begin, resume, take, take_all, until
 from tests.support.transcript import assert_error, check

@@ -16,7 +16,6 @@ from realtime.server.tenant_deletion import Deletion
 from realtime.settings.fields import Settings, StoreSettings
 from realtime.store.cluster import keys
 from realtime.store.cluster.backend import Backend
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.stores import Opened, make_backend, open_cluster
 from realtime.store.event_log import StoredLog
 from realtime.store.records import Head, Record
@@ -24,6 +23,7 @@ from realtime.wire.items import Message
 from realtime.wire.requests import ResponseCreate
 from tests.store.cluster.world import BOUNDS
 from tests.support.cluster import SECRET, Member, nodes
+from tests.support.memory_backend import MemoryBackend
 from tests.support.responses import Answer
 from tests.support.server import changed
 from tests.support.steps import begin, make_keys, until

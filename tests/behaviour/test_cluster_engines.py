@@ -12,8 +12,8 @@ import pytest
 from realtime.engine.scripted import say
 from realtime.server import courtesy
 from realtime.service.principal import LOCAL
-from realtime.store.cluster.memory_backend import MemoryBackend
 from tests.support.cluster import Member, Nodes, member
+from tests.support.memory_backend import MemoryBackend
 from tests.support.steps import begin, until
 
 WORDS = [f"w{n} " for n in range(20)]

@@ -7,10 +7,10 @@ from typing import Any
 
 from realtime.engine.scripted import say
 from realtime.store.base import store_unavailable
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.records import Unfinished
 from tests.observability.scrapes import names, value
 from tests.support.cluster import Member, member, nodes
+from tests.support.memory_backend import MemoryBackend
 from tests.support.server import running
 from tests.support.steps import begin, resume, until
 

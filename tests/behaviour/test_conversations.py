@@ -14,7 +14,10 @@ from openai.types.conversations import Conversation, ConversationDeletedResource
 
 from realtime.engine.base import EngineRequest, FinishReason
 from realtime.engine.scripted import Fail, Finish, RandomScript, ScriptedTokenizer, say
-from realtime.store.memory import MemoryConversations
+from realtime.settings.fields import Settings
+from realtime.store.memory.conversations import MemoryConversations
+from realtime.store.sqlite.stores import bounds_of, open_at_once
+from tests.support.http import http
 from tests.support.long import effort
 from tests.support.server import Running, changed, running
 from tests.support.steps import begin, finish, make_keys, until
@@ -337,3 +340,29 @@ async def test_a_foreign_tenant_finds_nothing_and_nobody_gets_in_without_a_key(t
         async with sdk(server, "rt-wrong") as stranger:
             with pytest.raises(openai.AuthenticationError):
                 await stranger.conversations.create()
+
+
+async def test_a_change_is_confirmed_when_it_is_stored(tmp_path: Path) -> None:
+    opened = open_at_once(tmp_path / "store.db", bounds_of(Settings().responses), waits=True)
+    async with running(say("yes"), stores=opened.stores) as server, http(server) as client:
+
+        async def change(method: str, path: str, **members: Any) -> Any:
+            asked = asyncio.create_task(client.request(method, f"/v1/conversations{path}", **members))
+            await until(lambda: not opened.commits.settled, "it is made")
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert not asked.done(), "a crash could lose it still"
+            opened.commits.flush()
+            answer = await asked
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        path = "/" + (await change("POST", "", json={}))["id"]
+        items = [{"type": "message", "role": "user", "content": "a"}]
+        [item] = (await change("POST", f"{path}/items", json={"items": items}))["data"]
+        await change("POST", f"{path}/fork")
+        await change("POST", path, json={"metadata": {"a": "b"}})
+        await change("DELETE", f"{path}/items/{item['id']}")
+        await change("DELETE", path)
+        await server.gateway.service.shutdown()
+    opened.stores.close()

@@ -23,7 +23,7 @@ from realtime.runs.run import Run
 from realtime.service.run_tasks import RunTasks
 from realtime.settings.fields import McpServer
 from realtime.store.event_log import EventLog
-from realtime.store.memory import MemoryConversations
+from realtime.store.memory.conversations import MemoryConversations
 from realtime.wire.items import Message
 from tests.behaviour.test_mcp_hostile import Rogue, rogue
 from tests.support.calls import TAGGED, called

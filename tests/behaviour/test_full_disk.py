@@ -1,5 +1,6 @@
-"""A disk that is full under a real server: what runs is said to its end, new work is refused and told to come again,
-the server recovers by itself, and of what was promised nothing is lost, not even by `kill -9` afterwards.
+"""A disk that is full under a real server: what runs is said, its end is told when it can be stored, new work is
+refused and told to come again, the server recovers by itself, and of what was promised nothing is lost, not even by
+`kill -9` afterwards.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ async def until(client: Client, code: str | None) -> None:
 @pytest.mark.parametrize("way", ["limited", "small"])
 async def test_a_full_disk_costs_nobody_what_was_promised(way: str, request: pytest.FixtureRequest) -> None:
     folder, fill, free = request.getfixturevalue(way)
-    arguments = "--engine", "scripted", "--store", f"sqlite:{folder}/store.db"
+    arguments = "--engine", "scripted", "--store", f"sqlite:{folder}/store.db", "--look-up-seconds", "1"
     async with serve(*arguments) as process, contextlib.AsyncExitStack() as stack:
         url = f"ws://{await process.ready()}/v1/responses"
         reader, asker = [await stack.enter_async_context(dial(url, native=True)) for _ in range(2)]
@@ -82,10 +83,16 @@ async def test_a_full_disk_costs_nobody_what_was_promised(way: str, request: pyt
         fill(process.pid)
         await until(asker, "store_unavailable")
         assert not events[-1]["done"]
-        events += await reader.until_done()
-        assert events[-1]["response"]["usage"]["output_tokens"] == 1500
+        *rest, refused = await reader.until_done()
+        assert (refused["type"], refused["error"]["code"]) == ("error", "store_unavailable"), refused
+        events += rest
         free(process.pid)
         await until(asker, None)
+        where = {"response_id": events[-1]["response_id"], "starting_after": events[-1]["sequence_number"]}
+        await reader.send("response.resume", **where)
+        assert (await reader.receive())["type"] == "response.resumed"
+        events += await reader.until_done()
+        assert events[-1]["response"]["usage"]["output_tokens"] == 1500
         after = await ask(asker, "after", previous_response_id=events[-1]["response_id"])
         await asyncio.sleep(0.2)  # a flush
         process.send(signal.SIGKILL)

@@ -23,7 +23,7 @@ from realtime.engine.scripted import Fail, Pause, RandomScript, Step
 from realtime.runs.run import Run
 from realtime.settings.fields import ResponseSettings
 from realtime.store.base import Stores
-from realtime.store.memory import memory_stores
+from realtime.store.memory.stores import memory_stores
 from tests.support.long import effort
 from tests.support.memory import MemorySocket, ObservedLog, Stack
 from tests.support.server import Client, running

@@ -177,7 +177,7 @@ async def test_websocket_connection_limit_reached_and_no_answer_is_cut(monkeypat
     async with running(OK, tick_seconds=None) as server, server.client() as client:
         response_id = await begin(client, stream_id="a")
         [shell] = server.gateway.sockets.shells
-        monkeypatch.setattr(shell._connection, "_expires_at", 0.0)
+        monkeypatch.setattr(shell._connection._closing, "_expires_at", 0.0)
         (error,) = await client.create(stream_id="b")
         assert_error(error, "websocket_connection_limit_reached", 400)
         assert error["error"]["message"] == (

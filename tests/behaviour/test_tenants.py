@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from realtime.engine.base import EngineRequest
 from realtime.engine.scripted import say
-from realtime.server.http.routes import OPERATIONS
+from realtime.server.routes import OPERATIONS
 from realtime.settings.fields import Settings
 from tests.behaviour.test_items import Turns
 from tests.support.http import http

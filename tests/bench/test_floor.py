@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bench import servers
@@ -21,6 +23,13 @@ def test_a_recording_is_played_a_delta_at_a_time() -> None:
     delta = b'{"type":"response.output_text.delta"}'
     played = list(Recording([b"a", b"b", delta, delta, delta, b"y", b"z"]).play(2))
     assert played == [b"ab", delta, delta, b"yz"]
+
+
+def test_a_recording_says_how_many_tokens_were_played() -> None:
+    delta, end = b'{"type":"response.output_text.delta"}', b'{"usage":{"output_tokens":256,"total_tokens":300}}'
+    last = list(Recording([delta] * 256 + [end]).play(64))[-1]
+    assert json.loads(last)["usage"]["output_tokens"] == 64
+    assert len(last) == len(end)
 
 
 @pytest.mark.parametrize("lanes", [1, 2])

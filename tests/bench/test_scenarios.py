@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from bench import scenarios, servers
+from bench import plan, scenarios, servers
+from bench.scenarios.scenario import Scenario
 
 SERVERS = sorted({(scenarios.scenario(name).tick, scenarios.scenario(name).script) for name in scenarios.NAMES})
 
@@ -38,6 +39,8 @@ def _measured(running: dict[tuple[float, str], servers.Server], name: str) -> di
             return await chosen.measure(server, **chosen.sizes["tiny"])
 
     found = uvloop.run(bounded())
+    assert all(found[figure] == 0 for figure in chosen.zero), name
+    assert found[chosen.counted] > 0
     chosen.show(found)
     return found
 
@@ -48,7 +51,7 @@ def of(name: str) -> pytest.MarkDecorator:
 
 @of("burst")
 def test_every_create_of_a_burst_is_answered_whole(figures: dict[str, Any]) -> None:
-    assert figures["events"] == 8 * 4
+    assert (figures["creates"], figures["missing tokens"]) == (8, 0)
 
 
 @of("cut_storm")
@@ -74,12 +77,12 @@ def test_a_tool_loop_sends_less_on_the_socket(figures: dict[str, Any]) -> None:
 
 @of("fan_out")
 def test_every_follower_has_every_token(figures: dict[str, Any]) -> None:
-    assert (figures["events"], figures["missing"]) == (3 * 8, 0)
+    assert (figures["events"], figures["missing tokens"]) == (3 * 8, 0)
 
 
 @of("idle_sessions")
 def test_idle_sessions_are_weighed_in_both_profiles(figures: dict[str, Any]) -> None:
-    assert list(figures) == ["sessions", "KiB per plain session", "KiB per native session"]
+    assert figures.keys() == {"sessions", "KiB per plain session", "KiB per native session", "closed by the server"}
 
 
 @of("sessions_per_core")
@@ -99,3 +102,22 @@ def test_all_scenarios_have_all_sizes_and_a_line_for_people() -> None:
         chosen = scenarios.scenario(name)
         assert {"full", "quick", "tiny"} <= set(chosen.sizes) <= {"full", "quick", "tiny", "real"}
         assert chosen.text
+        assert chosen.zero, "what the scenario claims is checked"
+
+
+def test_a_scenario_that_fails_leaves_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def measure(server: servers.Server, well: bool) -> dict[str, Any]:
+        if not well:
+            raise ValueError("bad")
+        return {"found": 1}
+
+    def stands_for(name: str) -> Scenario:
+        return Scenario(name, measure, {"tiny": {"well": name != "burst"}}, zero=(), counted="", tick=0.05)
+
+    monkeypatch.setattr(scenarios, "scenario", stands_for)
+    monkeypatch.setattr(scenarios, "NAMES", ("burst", "fan_out"))
+    monkeypatch.setattr(scenarios, "_shared", lambda stack: {stands_for("").kind: servers.Server(0, 0)})
+    figures: dict[str, Any] = {}
+    with pytest.raises(ExceptionGroup):
+        scenarios.run(plan.Share(scenarios.SIZES["tiny"]), figures)
+    assert figures == {"fan_out": {"found": 1}}

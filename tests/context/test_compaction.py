@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.context import compaction
-from realtime.context.compaction import Budget, Compacted, Note, Policy, compaction_policy, elide, fit, plan
+from realtime.context.compaction import Compacted, Note, Policy, compaction_policy, expand
+from realtime.context.compaction_plan import Budget, plan
 from realtime.context.directives import brought_tools
 from realtime.context.encrypted import KEY_BYTES, Cipher, decrypt_items
+from realtime.context.shortening import elide
+from realtime.context.transcript import fit, line_of
 from realtime.context.turns import ExpandedCompaction, history, since_compaction
 from realtime.wire.calls import unknown_call
 from realtime.wire.errors import ErrorCode, WireError
@@ -67,7 +69,7 @@ def thought(text: str) -> Reasoning:
 
 
 def texts(items: list[InputItem]) -> list[str]:
-    return [compaction.line_of(item) for item in items]
+    return [line_of(item) for item in items]
 
 
 def test_the_newest_exchanges_that_fit_are_kept_and_the_others_summarized() -> None:
@@ -135,7 +137,7 @@ def test_a_message_that_is_too_long_by_itself_is_cut_and_summarized_as_well() ->
     made = plan([user(long)], Budget(head=0, words=0, kept=200, newest=200), only_open=False)
     (kept,) = made.kept
     assert size_of([kept]) < 300
-    (text,) = [compaction.line_of(item) for item in made.kept]
+    (text,) = [line_of(item) for item in made.kept]
     assert text.startswith("User: beginning")
     assert text.endswith(" end")
     assert "characters left out" in text
@@ -269,7 +271,7 @@ def test_tools_and_settings_that_items_brought_go_on_to_hold() -> None:
             ConfigurationUpdate(text=TextUpdate(format=PlainFormat())),
         ]
     text = made.with_summary("s").to_text()
-    opened = compaction.expand(Compaction(encrypted_content="x"), text)
+    opened = expand(Compaction(encrypted_content="x"), text)
     assert list(opened.content) == made.with_summary("s").items()
     before, own = since_compaction(None, [AdditionalTools(tools=tools), opened, user("now")])
     assert brought_tools(before, own) == [("previous_response_id", tools), ("previous_response_id", found)], "each once"

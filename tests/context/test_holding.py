@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from realtime.context.holding import MAX_COST, Held
-from realtime.context.tools import McpOrigin, Mode, Tool, ToolSet, tool_set
+from realtime.context.holding import MAX_COST
+from realtime.context.request_tools import tool_set
+from realtime.context.tools import Held, McpOrigin, Mode, Tool, ToolSet
 from realtime.engine.parsing import ALWAYS, Holds
 from realtime.wire.errors import WireError
 from realtime.wire.limits import DEFAULT

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from realtime.context.compaction import Budget, plan
+from realtime.context.compaction_plan import Budget, plan
 from realtime.context.mcp_calls import MAX_LISTED, McpCalls, approved_calls, check_approvals, listing_of, tool_names
 from realtime.context.mcp_tools import ServerUse, servers_of
 from realtime.context.tools import McpOrigin, Tool

@@ -7,8 +7,9 @@ from typing import Any, TypeAlias, get_args
 import pytest
 
 from realtime.context.client_tools import CLIENT_TOOLS, Kind
-from realtime.context.holding import Held
-from realtime.context.tools import HIDDEN, Grammar, McpOrigin, Mode, Tool, ToolSet, tool_set
+from realtime.context.request_tools import tool_set
+from realtime.context.tool_definitions import HIDDEN
+from realtime.context.tools import Grammar, Held, McpOrigin, Mode, Tool, ToolSet
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.limits import DEFAULT
 

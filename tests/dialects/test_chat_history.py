@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from realtime.context.tools import ToolSet, tool_set
+from realtime.context.request_tools import tool_set
+from realtime.context.tools import ToolSet
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.reader import MarkupReader

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from realtime.context.tools import ToolSet, tool_set
+from realtime.context.request_tools import tool_set
+from realtime.context.tools import ToolSet
 from realtime.context.turns import Prompt, Turn, history
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.markup.named import NOTHING

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.engine import structural_tags
 from realtime.engine.base import FinishReason
 from realtime.wire.items import Message

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.dialects.base import CallBegin, CallCut, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from realtime.dialects.foreign import ForeignReader
 from realtime.dialects.reader import Reading

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.dialects.base import RenderError, Sight
 from realtime.dialects.messages import to_messages, to_tools
 from realtime.wire.items import (

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from realtime.context.client_tools import CLIENT_TOOLS
-from realtime.context.tools import HIDDEN
+from realtime.context.tool_definitions import HIDDEN
 from realtime.wire import events, requests
 from realtime.wire.bounds import Bound
 from realtime.wire.errors import ErrorCode

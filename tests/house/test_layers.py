@@ -43,7 +43,7 @@ HOUSE = (
     Wing("dialects", pure=True, io=frozenset({"harmony.library"})),
     Wing("store", pure=True, io=frozenset({"cluster", "packed", "sqlite"})),
     Wing("context", pure=True),
-    Wing("settings", pure=True, io=frozenset({"sources", "text"})),
+    Wing("settings", pure=True, io=frozenset({"flags", "sources", "text"})),
     Wing("engine"),
     Wing("observability"),
     Wing("wire", pure=True),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from realtime.context.compaction import Policy
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.context.turns import Turn
 from realtime.engine.base import EngineOverloaded, EngineRequest
 from realtime.engine.scripted import Fail, Pause, ScriptedEngine, ScriptedTokenizer, Step

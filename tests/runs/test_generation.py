@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.dialects.base import Piece, TextDelta
 from realtime.engine.base import (
     EngineDead,

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from realtime.context.tools import ToolSet, tool_set
+from realtime.context.request_tools import tool_set
+from realtime.context.tools import ToolSet
 from realtime.context.turns import Prompt, Turn
 from realtime.dialects.base import BLIND, RenderError
 from realtime.dialects.chat import ChatDialect

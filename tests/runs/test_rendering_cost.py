@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from realtime.context.tools import ToolSet, tool_set
+from realtime.context.request_tools import tool_set
+from realtime.context.tools import ToolSet
 from realtime.runs.renderer import HEAVY, LONG
 from realtime.runs.rendering_cost import cost
 from realtime.wire import item_texts

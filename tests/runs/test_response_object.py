@@ -10,7 +10,7 @@ import pytest
 from openai.types.responses import Response as SdkResponse
 from pydantic import TypeAdapter
 
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.engine.base import ModelInfo, Sampling
 from realtime.runs.response_object import new_response
 from realtime.wire import codec

@@ -13,7 +13,7 @@ from realtime.engine.scripted import RandomScript, Script, Token, say
 from realtime.runs.endings import Cancelled
 from realtime.runs.run import Run
 from realtime.runs.straight_way import StraightWay
-from realtime.store.memory import MemoryResponses
+from realtime.store.memory.responses import MemoryResponses
 from tests.support.event_loop import nothing_left
 from tests.support.jobs import make_job, make_request, make_serving, turns_until
 from tests.support.responses import make_log

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.dialects.base import CallBegin, CallDelta, CallEnd, ReasoningDelta
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.family import Family, Json, Member, Named

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from realtime.engine.scripted import say
-from realtime.server.http.routes import OPERATIONS
 from realtime.server.http.schemas import stream_events
+from realtime.server.routes import OPERATIONS
 from realtime.wire.response import Response
 from tests.support.http import DOCUMENT, http
 from tests.support.long import effort

@@ -13,7 +13,7 @@ from realtime.context.encrypted import KEY_BYTES, Cipher
 from realtime.context.turns import Prompt, Turn
 from realtime.service.conversations import ENCRYPTED_REASONING, Conversations
 from realtime.service.principal import Principal
-from realtime.store.memory import MemoryConversations
+from realtime.store.memory.conversations import MemoryConversations
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import (
     Compaction,

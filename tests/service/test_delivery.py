@@ -20,14 +20,17 @@ from tests.support.responses import Answer
 async def test_what_was_given_up_is_not_taken_for_committed() -> None:
     """The next commit is of other things, and its number is greater."""
     batches: Any = SimpleNamespace(collecting=1, committed=0, on_commit=[])
-    delivery, told = Delivery(batches), list[bool]()
+    stores: Any = SimpleNamespace(responses=None, batches=batches)
+    delivery, told = Delivery(stores, after_commit=True, patience_seconds=1.0), list[bool]()
     answer = Answer("resp_1")
     log = answer.log
     committed = delivery.log(log)
     assert committed is not None
     before = committed.tip
     audience = SimpleNamespace(notify=lambda: told.append(log.left))
-    run: Any = SimpleNamespace(response_id="resp_1", whole_log=log, audience=audience, commit=committed.commit)
+    run: Any = SimpleNamespace(
+        response_id="resp_1", whole_log=log, audience=audience, commit=committed.commit, committed=committed
+    )
     delivery.enter(run)
     answer.say("a")
     committed.grown()

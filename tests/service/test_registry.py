@@ -10,7 +10,7 @@ import pytest
 from realtime.engine.scripted import say
 from realtime.runs.run import Run
 from realtime.service.registry import Registry
-from realtime.store.memory import MemoryResponses
+from realtime.store.memory.responses import MemoryResponses
 from realtime.store.records import Record, Replay
 from realtime.wire.errors import ErrorCode, WireError
 from tests.support.at_once import at_once

@@ -18,7 +18,8 @@ from realtime.service.principal import LOCAL
 from realtime.service.run_tasks import RunTasks
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
-from realtime.store.memory import MemoryRequests, memory_stores
+from realtime.store.memory.requests import MemoryRequests
+from realtime.store.memory.stores import memory_stores
 from realtime.wire.errors import ErrorCode, WireError
 from tests.support.event_loop import nothing_left
 from tests.support.jobs import make_request

@@ -10,7 +10,7 @@ import pytest
 from realtime.context.turns import Turn
 from realtime.runs.cutoff import Cutoff, Written, find_cutoff
 from realtime.service import truncations
-from realtime.service.listings import Wanted
+from realtime.service.list_pages import PageQuery
 from realtime.service.principal import LOCAL
 from realtime.service.truncations import CutResponse
 from realtime.wire.errors import ErrorCode, WireError
@@ -173,7 +173,7 @@ async def test_a_list_shows_what_was_cut_while_it_was_looked_up(asks_first: bool
     async with slow() as here:
         here.gate.asks_first = asks_first
         here.gate.hold("responses.list")
-        listing = here.begin(here.service.lists.responses(LOCAL, Wanted()))
+        listing = here.begin(here.service.lists.responses(LOCAL, PageQuery()))
         await here.at("responses.list")
         left = await cut(here, here.done, -1)
         here.gate.open()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from realtime.store.event_log import BelowFloor, EventLog
 from realtime.wire import events as e
+from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.grammar import GrammarError
 from realtime.wire.items import Message, OutputText
 from tests.support.fuzz import examples
@@ -208,3 +209,41 @@ def test_nothing_but_a_delta_can_be_extended() -> None:
     with pytest.raises(ValueError, match="not a delta"):
         answer.log.extend("x")
     assert answer.log.tip == tip
+
+
+def test_an_end_that_is_withheld_is_in_what_is_stored_and_not_in_what_is_read() -> None:
+    shown, answer = Answer("resp_1").say("a", "b").finish(), Answer("resp_1").say("a", "b")
+    log = answer.log
+    tip, milestone = log.tip, log.milestone
+    log.withhold()
+    answer.finish()
+    assert (log.tip, log.milestone, log.sealed, log.ended) == (tip, milestone, False, True)
+    assert log.read(0, 100) == shown.log.read(0, tip)
+    assert log.num_unseen == shown.log.tip - tip
+    assert log.stored() == shown.log.stored()
+    log.show()
+    assert (log.tip, log.milestone, log.sealed, log.num_unseen) == (shown.log.tip, shown.log.milestone, True, 0)
+    assert log.read(0, 100) == shown.log.read(0, 100)
+    assert log.stored() == shown.log.stored()
+
+
+def test_what_is_withheld_is_bounded_with_the_rest() -> None:
+    answer = Answer("resp_1", max_bytes=4000).say(*["word "] * 100)
+    answer.log.withhold()
+    answer.finish()
+    assert answer.log.floor < answer.log.tip
+    before = answer.log.floor
+    answer.log.show()
+    assert answer.log.sealed
+    assert answer.log.read(answer.log.tip - 1, 1)
+    assert answer.log.stored().floor >= before
+
+
+def test_the_readers_of_a_log_that_fails_are_told_why_wherever_they_are() -> None:
+    answer = Answer("resp_1").say("a")
+    answer.log.fail(WireError(ErrorCode.STORE_UNAVAILABLE, "later"))
+    for place in (0, answer.log.tip, answer.log.tip + 5):
+        with pytest.raises(BelowFloor) as below:
+            answer.log.read(place, 10)
+        assert below.value.error is not None
+        assert below.value.error.response_id == "resp_1"

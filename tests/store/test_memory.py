@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from realtime.context.turns import Turn
 from realtime.store.base import Claim
-from realtime.store.memory import MemoryRequests, MemoryResponses
+from realtime.store.memory.requests import MemoryRequests
+from realtime.store.memory.responses import MemoryResponses
 from realtime.store.records import Head
 from realtime.wire.items import InputImage, Message
 from realtime.wire.requests import ResponseCreate

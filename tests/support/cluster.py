@@ -23,10 +23,10 @@ from realtime.server.cluster_settings import Node, with_shared_key
 from realtime.server.gateway import Gateway
 from realtime.settings.fields import Settings
 from realtime.store.cluster.backend import Lease
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.node import LeaseTimes
 from realtime.store.cluster.stores import Opened, open_cluster
 from realtime.store.packed.bounds import bounds_of
+from tests.support.memory_backend import MemoryBackend
 
 from .server import QuietServer, Running, listening
 from .steps import until

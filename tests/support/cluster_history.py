@@ -3,7 +3,7 @@
 A `Reading` is what one reader had of one response, from wherever it began over all nodes that it was resumed at: as
 long as nobody tells it that its numbers mean nothing any more, all of it must be the response's log. What was
 acknowledged may be lost only where the documentation says so: with `deliver: at_once`, what was told shortly before
-something went wrong. `judge` says everything that is not as promised.
+something went wrong, but for ends and receipts. `judge` says everything that is not as promised.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _UNSTORED_SECONDS = 8.0  # for which a node goes on without its store, and a lit
 MAX_ATTEMPTS = 3
 LEASE_SECONDS = 6.5  # after which who could not renew it has none, and knows that
 _ENDING = 4  # events that close what is open when an answer is stopped
+_CLOSING = ("response.output_text.done", "response.content_part.done", "response.output_item.done", *TERMINALS)
 _MOMENT = 1.0  # between what is told and the end of its node
 
 
@@ -138,6 +139,7 @@ def judge(history: History) -> list[str]:
         *_readings(history),
         *_epochs(history),
         *_terminals(history),
+        *_ends(history),
         *_lost(history),
         *_once(history),
         *_receipts(history),
@@ -149,13 +151,13 @@ def judge(history: History) -> list[str]:
     ]
 
 
-def excused(history: History, at: float, *, change: bool = False) -> bool:
-    """Return whether what was told at this time may be lost. `change`: it is none of an answer's events, of which
-    `deliver: after_commit` speaks, but a change that was asked for.
+def excused(history: History, at: float) -> bool:
+    """Return whether an event that was told at this time may be lost, if it is none of an end. What was asked for and
+    acknowledged may not: see `lost`.
     """
     if lost(history, at):
         return True
-    return (change or not history.strict) and any(
+    return not history.strict and any(
         began - _MOMENT <= at <= began + _UNSTORED_SECONDS or began - _UNSTORED_SECONDS <= at <= began
         for began, _ in history.troubles
     )
@@ -164,6 +166,11 @@ def excused(history: History, at: float, *, change: bool = False) -> bool:
 def lost(history: History, at: float) -> bool:
     """Return whether the store may have lost what was told at this time, though it had it."""
     return any(since - _MOMENT <= at <= until + _UNSTORED_SECONDS for since, until in history.lost)
+
+
+def _end_excused(history: History, response_id: str, at: float) -> bool:
+    """Return whether an end that was told at this time may be lost: only by the store, or with `store: false`."""
+    return excused(history, at) if response_id in history.unstored else lost(history, at)
 
 
 def _log(history: History, response_id: str) -> list[bytes] | None:
@@ -249,12 +256,13 @@ def _status(log: list[bytes]) -> str:
 def _epochs(history: History) -> Iterator[str]:
     """No number has two events in one epoch, whoever heard them: but for the end of an answer that was made again, and
     stopped before everything had come again that somebody had heard (who has that is told: `_readings`), and for an end
-    that was told and is not kept.
+    that may be lost.
     """
     unkept = {
         (reading.response_id, reading.next - 1 - back)
         for reading in history.readings
-        if reading.over and excused(history, reading.at[-1]) and (log := _log(history, reading.response_id)) is not None
+        if reading.over and (log := _log(history, reading.response_id)) is not None
+        if _end_excused(history, reading.response_id, reading.at[-1])
         if _as_said(reading.events[-1]) != _as_said(log[-1])
         for back in range(_ENDING)
     }
@@ -273,9 +281,23 @@ def _terminals(history: History) -> Iterator[str]:
         if reading.over:
             ends.setdefault(reading.response_id, {})[reading.events[-1]] = reading.at[-1]
     for response_id, told in ends.items():
-        firm = [event for event, at in told.items() if not excused(history, at)]
+        firm = [event for event, at in told.items() if not _end_excused(history, response_id, at)]
         if len(firm) > 1:
             yield f"{response_id} ended {len(firm)} times: {firm}"
+
+
+def _ends(history: History) -> Iterator[str]:
+    """An end that somebody was told is that of the log, with what closes the answer before it."""
+    for reading in history.readings:
+        log = _log(history, reading.response_id)
+        if not reading.over or log is None or _end_excused(history, reading.response_id, reading.at[-1]):
+            continue
+        is_closing = [json.loads(event)["type"] in _CLOSING for event in reading.events]
+        num_closing = len(list(itertools.takewhile(bool, reversed(is_closing))))
+        told = reading.events[-num_closing:]
+        if log[-num_closing:] != told or len(log) != reading.next:
+            there = log[-num_closing:]
+            yield f"{reading.response_id}: {reading.reader} was told the end {told}, where the log has {there}"
 
 
 def _lost(history: History) -> Iterator[str]:
@@ -288,10 +310,10 @@ def _lost(history: History) -> Iterator[str]:
             if final.status != 200:
                 yield f"{answer.response_id} was acknowledged by {answer.node} at {answer.at:.3f}, lost at {node}"
     for response_id, at, name in history.shown:
-        if not excused(history, at, change=True):
+        if not lost(history, at):
             yield f"{response_id} was deleted at {at:.3f}, and {name} showed it afterwards"
     for response_id, at in history.deleted:
-        if at == UNKNOWN or excused(history, at, change=True):
+        if at == UNKNOWN or lost(history, at):
             continue
         for node, final in history.finals.get(response_id, {}).items():
             if final.status != 404:
@@ -374,15 +396,13 @@ def _receipts(history: History) -> Iterator[str]:
     for receipt in history.receipts:
         response_id = receipt.response["id"]
         told = cuts.get(response_id) or [receipt]
-        if (
-            response_id in gone
-            or excused(history, receipt.at)
-            or any(excused(history, one.at, change=one.kind == "truncated") for one in told)
-        ):
+        if response_id in gone or any(lost(history, one.at) for one in (receipt, *told)):
             continue
         for node, final in history.finals.get(response_id, {}).items():
             output = final.body.get("output")
-            if final.status == 200 and all(output != one.response["output"] for one in told):
+            if final.status != 200:
+                yield f"{response_id}: told {receipt.response['output']}, {node} answers {final.status}"
+            elif all(output != one.response["output"] for one in told):
                 yield f"{response_id}: told {receipt.response['output']}, {node} has {output}"
 
 
@@ -423,10 +443,10 @@ def _conversations(history: History) -> Iterator[str]:
             yield f"{conversation_id} has other items at another node: {nodes}"
         items, deleted = lists[0], history.unconversed.get(conversation_id)
         if items is None:
-            if deleted is None and not excused(history, history.conversed[conversation_id], change=True):
+            if deleted is None and not lost(history, history.conversed[conversation_id]):
                 yield f"{conversation_id} was acknowledged and is lost"
             continue
-        if deleted not in (None, UNKNOWN) and not excused(history, deleted, change=True):
+        if deleted not in (None, UNKNOWN) and not lost(history, deleted):
             yield f"{conversation_id} was deleted at {deleted:.3f}, and is there"
         yield from _turns(history, conversation_id, items)
         yield from _items(history, conversation_id, [item["id"] for item in items])
@@ -448,9 +468,9 @@ def _turns(history: History, conversation_id: str, items: list[dict[str, Any]]) 
 def _items(history: History, conversation_id: str, ids: list[str]) -> Iterator[str]:
     given = [item for item in history.items if item.conversation_id == conversation_id]
     for item in given:
-        if item.deleted is None and item.item_id not in ids and not excused(history, item.at, change=True):
+        if item.deleted is None and item.item_id not in ids and not lost(history, item.at):
             yield f"{conversation_id}: {item.item_id} was put in at {item.at:.3f}, and is lost"
-        taken_out = item.deleted not in (None, UNKNOWN) and not excused(history, item.deleted, change=True)
+        taken_out = item.deleted not in (None, UNKNOWN) and not lost(history, item.deleted)
         if taken_out and item.item_id in ids:
             yield f"{conversation_id}: {item.item_id} was taken out at {item.deleted:.3f}, and is there"
     there = [item for item in given if item.item_id in ids]

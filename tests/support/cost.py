@@ -34,7 +34,7 @@ from realtime.server.flusher import Pace
 from realtime.server.websocket_transport import HEADERS, FrameProtocol
 from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
-from realtime.store.memory import memory_stores
+from realtime.store.memory.stores import memory_stores
 
 from .memory import MemorySocket
 

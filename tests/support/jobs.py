@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from realtime.context.tools import ToolSet, tool_set
+from realtime.context.request_tools import tool_set
+from realtime.context.tools import ToolSet
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.markup.family import Family, read_family
 from realtime.dialects.markup.named import NOTHING
@@ -21,7 +22,7 @@ from realtime.runs.response_object import new_response
 from realtime.runs.run import Run
 from realtime.runs.serving import Continuity, Serving
 from realtime.runs.work_pool import WorkPool
-from realtime.store.memory import MemoryResponses
+from realtime.store.memory.responses import MemoryResponses
 from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
 

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-from realtime.context.tools import ToolSet, tool_set
+from realtime.context.request_tools import tool_set
+from realtime.context.tools import ToolSet
 from realtime.dialects.base import CallBegin, CallCut, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.parser import Asked, MarkupParser

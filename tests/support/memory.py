@@ -26,7 +26,7 @@ from realtime.service.service import Service
 from realtime.settings.fields import ResponseSettings
 from realtime.store.base import Stores
 from realtime.store.event_log import EventLog
-from realtime.store.memory import memory_stores
+from realtime.store.memory.stores import memory_stores
 from realtime.wire.events import Event
 
 

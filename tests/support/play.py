@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 import realtime
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.context.turns import Prompt
 from realtime.dialects.chat import ChatDialect
 from realtime.dialects.markup.detect import ALL_FAMILIES
@@ -35,7 +35,7 @@ from realtime.runs.run import Run
 from realtime.runs.serving import Serving
 from realtime.runs.work_pool import WorkPool
 from realtime.store.event_log import EventLog
-from realtime.store.memory import MemoryResponses
+from realtime.store.memory.responses import MemoryResponses
 from realtime.wire.items import Message
 from realtime.wire.requests import OnDisconnect, ResponseCreate
 from tests.support.long import effort, places

@@ -11,9 +11,10 @@ import contextlib
 import json
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from unittest import mock
 
 import msgspec
 
@@ -22,6 +23,7 @@ from realtime.engine.scripted import Script, ScriptedEngine
 from realtime.engine.supervisor import SupervisedEngine
 from realtime.runs.run import Run
 from realtime.server.gateway import Gateway
+from realtime.service import delivery
 from realtime.service.principal import LOCAL
 from realtime.settings.fields import Settings
 from realtime.store.packed.batches import Batch
@@ -33,6 +35,8 @@ from realtime.wire.requests import OnDisconnect, ResponseCreate
 
 _OF_THIS_TIME = ("created_at", "completed_at", "recovery", "encrypted_content")
 _NEVER = 1_000_000
+
+T = TypeVar("T")
 
 
 class _Nowhere:
@@ -111,22 +115,32 @@ class House:
         """Commit what there is."""
         self.opened.commits.flush()
 
+    async def stored(self, change: Coroutine[Any, Any, T]) -> T:
+        """Make a change that is acknowledged when it is stored."""
+        made = asyncio.create_task(change)
+        await self.settle()
+        while not made.done():
+            self.flush()
+            await self.settle()
+        return made.result()
+
     async def find(self, response_id: str) -> Source:
         """The response with its log."""
-        source = await self.service.registry.get(response_id, 0.0)
+        source = await self.stored(self.service.registry.get(response_id, 0.0))
         assert source is not None
         return source
 
     async def die(self) -> None:
         """End as a process does that is killed."""
         self.opened.commits._executor = _Nowhere()
-        await self.service.shutdown()
+        with mock.patch.object(delivery, "_LAST_SECONDS", 0.0):
+            await self.service.shutdown()
         await self.supervised.shutdown()
         self.opened.stores.close()
 
     async def end(self) -> None:
         """End in order."""
-        await self.service.shutdown()
+        await self.stored(self.service.shutdown())
         await self.supervised.shutdown()
         self.opened.stores.close()
 

@@ -28,7 +28,7 @@ from realtime.server.websocket import WebSocketShell
 from realtime.server.websocket_transport import FrameProtocol
 from realtime.settings.fields import Settings
 from realtime.store.base import Stores
-from realtime.store.memory import memory_stores
+from realtime.store.memory.stores import memory_stores
 from realtime.store.sqlite.stores import bounds_of, open_stores
 
 NATIVE = "realtime.v1"

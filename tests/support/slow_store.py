@@ -21,7 +21,10 @@ import msgspec
 
 from realtime.settings.fields import ResponseSettings
 from realtime.store.base import ConversationStore, RequestStore, ResponseStore, Stores
-from realtime.store.memory import MemoryConversations, MemoryRequests, MemoryResponses, memory_stores
+from realtime.store.memory.conversations import MemoryConversations
+from realtime.store.memory.requests import MemoryRequests
+from realtime.store.memory.responses import MemoryResponses
+from realtime.store.memory.stores import memory_stores
 
 from .steps import until
 

@@ -19,13 +19,15 @@ import pytest
 from realtime.store.base import ConversationStore, RequestStore, ResponseStore
 from realtime.store.cluster import keys
 from realtime.store.cluster import stores as cluster
-from realtime.store.cluster.hosts import AtOnceHost
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.node import LeaseTimes
 from realtime.store.cluster.transaction import read_total
-from realtime.store.memory import MemoryConversations, MemoryRequests, MemoryResponses
+from realtime.store.memory.conversations import MemoryConversations
+from realtime.store.memory.requests import MemoryRequests
+from realtime.store.memory.responses import MemoryResponses
 from realtime.store.sqlite.stores import Bounds, Opened, open_at_once
 from realtime.wire.ids import new_id
+from tests.support.at_once_host import AtOnceHost
+from tests.support.memory_backend import MemoryBackend
 
 from .at_once import at_once, no_sleep
 from .long import LONG

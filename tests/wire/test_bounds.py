@@ -13,10 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.context.client_tools import CLIENT_TOOLS
-from realtime.wire import bounds
-from realtime.wire.bounds import Bound, check_grammars, check_schemas, num_bytes
+from realtime.wire.bounds import Bound
 from realtime.wire.errors import ErrorCode, WireError
+from realtime.wire.grammar_bounds import check_grammars
+from realtime.wire.json_size import num_bytes
 from realtime.wire.limits import DEFAULT, Limits
+from realtime.wire.schema_bounds import check_schemas
+from realtime.wire.schema_keywords import Keywords
+from realtime.wire.schema_walk import SchemaWalk
 
 Schema = dict[str, Any]
 
@@ -294,14 +298,14 @@ JSON = st.recursive(
 def test_anything_is_taken_or_refused_and_each_schema_is_entered_once(schema: Schema) -> None:
     entered: list[int] = []
 
-    class Counted(bounds._Walk):
-        def _check_keywords(self, schema: Schema) -> None:
+    class Counted(Keywords):
+        def check(self, schema: Schema) -> None:
             entered.append(id(schema))
-            super()._check_keywords(schema)
+            super().check(schema)
 
     refused(schema)
     with contextlib.suppress(WireError):
-        Counted(schema, "here", Counter(), DEFAULT).run()
+        SchemaWalk(schema, "here", Counted("here", Counter(), DEFAULT), DEFAULT).run()
     assert len(entered) == len(set(entered))
 
 

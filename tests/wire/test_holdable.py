@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from realtime.engine.structural_tags import of_json
-from realtime.wire.bounds import Schemas
 from realtime.wire.errors import WireError
 from realtime.wire.holdable import cost, doubt
+from realtime.wire.schema_bounds import Schemas
 
 Json = dict[str, Any]
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from realtime.wire.bounds import check_grammars, check_schemas
 from realtime.wire.errors import WireError
+from realtime.wire.grammar_bounds import check_grammars
+from realtime.wire.schema_bounds import check_schemas
 from realtime.wire.unheld import unheld
 
 Schema = dict[str, Any]

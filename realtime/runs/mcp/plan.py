@@ -10,7 +10,8 @@ import msgspec
 
 from realtime.context.mcp_calls import approved_calls, check_approvals, listing_of
 from realtime.context.mcp_tools import ServerUse, servers_of
-from realtime.context.tools import ToolSet, tool_set
+from realtime.context.request_tools import tool_set
+from realtime.context.tools import ToolSet
 from realtime.engine.parsing import Holds
 from realtime.settings.fields import McpSettings
 from realtime.wire.items import InputItem, McpApprovalRequest, McpTool

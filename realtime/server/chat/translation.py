@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from realtime.server.http.rewording import Words
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.formats import JsonObjectFormat, PlainFormat, TextFormat
 from realtime.wire.items import InputItem
@@ -122,34 +123,24 @@ def _flat(value: Any) -> Any:
 
 # -- errors
 
-_ITEM = re.compile(r"\binput\[(\d+)\](?:\.(?:content|output)\b)?")
-_WORDS = (
-    (re.compile(r"(?<![\w.])text\.format\.type\b"), "response_format.type"),
-    (re.compile(r"(?<![\w.])text\.format\b(?!\.type)"), "response_format.json_schema"),
-    (re.compile(r"(?<![\w.])text\.verbosity\b"), "verbosity"),
-    (re.compile(r"(?<![\w.])reasoning\.effort\b"), "reasoning_effort"),
-    (re.compile(r"\bmax_output_tokens\b"), "max_completion_tokens"),
-    (re.compile(r"(?<![\w.])(tools\[\d+\])\.(name|parameters|description|strict)\b"), r"\1.function.\2"),
-    (re.compile(r"(?<![\w.])(tools\[\d+\])\.format\b"), r"\1.custom.format"),
+_WORDS = Words(
+    item=re.compile(r"\binput\[(\d+)\](?:\.(?:content|output)\b)?"),
+    names=(
+        (re.compile(r"(?<![\w.])text\.format\.type\b"), "response_format.type"),
+        (re.compile(r"(?<![\w.])text\.format\b(?!\.type)"), "response_format.json_schema"),
+        (re.compile(r"(?<![\w.])text\.verbosity\b"), "verbosity"),
+        (re.compile(r"(?<![\w.])reasoning\.effort\b"), "reasoning_effort"),
+        (re.compile(r"\bmax_output_tokens\b"), "max_completion_tokens"),
+        (re.compile(r"(?<![\w.])(tools\[\d+\])\.(name|parameters|description|strict)\b"), r"\1.function.\2"),
+        (re.compile(r"(?<![\w.])(tools\[\d+\])\.format\b"), r"\1.custom.format"),
+    ),
 )
 
 
 def reword(error: WireError, places: Sequence[str]) -> WireError:
     """Return the same error in terms of the request's members. `places`: where each item of its create comes from."""
+    return _WORDS.reword(error, places, _path)
 
-    def place(match: re.Match[str]) -> str:
-        index = int(match[1])
-        if index >= len(places):
-            return match[0]
-        return places[index] + (".content" if match[0][-1] != "]" else "")
 
-    def word(text: str) -> str:
-        text = _ITEM.sub(place, text)
-        for pattern, name in _WORDS:
-            text = pattern.sub(name, text)
-        return text
-
-    error.message = word(error.message)
-    if error.param is not None:
-        error.param = "messages" if error.param == "input" else word(error.param)
-    return error
+def _path(place: str, found: re.Match[str]) -> str:
+    return place + (".content" if found[0][-1] != "]" else "")

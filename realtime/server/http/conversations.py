@@ -1,4 +1,6 @@
-"""Conversations over HTTP: `/v1/conversations` and their items. Decode, ask the service, encode."""
+"""Conversations over HTTP: `/v1/conversations` and their items. Decode, ask the service, wait until what is told is
+stored, encode.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import msgspec
 from starlette.responses import Response
 
 from realtime.service.conversations import Conversations, ItemPage
-from realtime.service.listings import Wanted
+from realtime.service.list_pages import PageQuery
 from realtime.wire import codec
 from realtime.wire.bodies import (
     MAX_ITEMS_AT_ONCE,
@@ -47,7 +49,7 @@ class ConversationsQuery(Query):
 async def create(call: Call) -> Response:
     """Answer `POST /v1/conversations`: a new one, with up to 20 items; the body may be left out."""
     body = await _body(call, ConversationCreate) if _has_body(call) else ConversationCreate()
-    return reply(_conversations(call).create(call.principal, _items(body.items), body.metadata or {}))
+    return await _reply(call, _conversations(call).create(call.principal, _items(body.items), body.metadata or {}))
 
 
 async def list_conversations(call: Call) -> Response:
@@ -55,72 +57,78 @@ async def list_conversations(call: Call) -> Response:
     call.gateway.admission.check_listing(call.request)
     query = call.query(ConversationsQuery)
     metadata = tuple((query.metadata or {}).items())
-    wanted = Wanted(metadata=metadata, after=query.after, limit=query.limit, order=query.order)
-    return reply(await call.gateway.service.lists.conversations(call.principal, wanted))
+    wanted = PageQuery(metadata=metadata, after=query.after, limit=query.limit, order=query.order)
+    return await _reply(call, await call.gateway.service.lists.conversations(call.principal, wanted))
 
 
 async def fork(call: Call) -> Response:
     """Answer `POST /v1/conversations/{conversation_id}/fork`: a new one with the same items, or the first of them."""
     body = await _body(call, ConversationFork) if _has_body(call) else ConversationFork()
-    return reply(await _conversations(call).fork(call.principal, _id(call), body.item_id))
+    return await _reply(call, await _conversations(call).fork(call.principal, _id(call), body.item_id))
 
 
 async def retrieve(call: Call) -> Response:
     """Answer `GET /v1/conversations/{conversation_id}`."""
-    return reply(await _conversations(call).retrieve(call.principal, _id(call)))
+    return await _reply(call, await _conversations(call).retrieve(call.principal, _id(call)))
 
 
 async def update(call: Call) -> Response:
     """Answer `POST /v1/conversations/{conversation_id}`: replace its metadata."""
     body = await _body(call, ConversationUpdate)
-    return reply(await _conversations(call).update(call.principal, _id(call), body.metadata or {}))
+    return await _reply(call, await _conversations(call).update(call.principal, _id(call), body.metadata or {}))
 
 
 async def delete(call: Call) -> Response:
     """Answer `DELETE /v1/conversations/{conversation_id}`. Its responses stay as they are."""
-    return reply(await _conversations(call).delete(call.principal, _id(call)))
+    return await _reply(call, await _conversations(call).delete(call.principal, _id(call)))
 
 
 async def create_items(call: Call) -> Response:
     """Answer `POST /v1/conversations/{conversation_id}/items`: append up to 20 together, and list them."""
     include = call.query(IncludeQuery).include
     body = await _body(call, ItemsCreate)
-    return _page(await _conversations(call).add_items(call.principal, _id(call), _items(body.items), include))
+    added = await _conversations(call).add_items(call.principal, _id(call), _items(body.items), include)
+    return await _page(call, added)
 
 
 async def list_items(call: Call) -> Response:
     """Answer `GET /v1/conversations/{conversation_id}/items`, newest first by default."""
     query = call.query(ItemsQuery)
-    return _page(
-        await _conversations(call).list_items(
-            call.principal,
-            _id(call),
-            after=query.after,
-            limit=query.limit,
-            order=query.order,
-            include=query.include,
-        )
+    listed = await _conversations(call).list_items(
+        call.principal,
+        _id(call),
+        after=query.after,
+        limit=query.limit,
+        order=query.order,
+        include=query.include,
     )
+    return await _page(call, listed)
 
 
 async def retrieve_item(call: Call) -> Response:
     """Answer `GET /v1/conversations/{conversation_id}/items/{item_id}`."""
     include = call.query(IncludeQuery).include
     shown = await _conversations(call).retrieve_item(call.principal, _id(call), call.path("item_id"), include)
-    return reply(_encode(shown.item, shown.origin))
+    return await _reply(call, _encode(shown.item, shown.origin))
 
 
 async def delete_item(call: Call) -> Response:
     """Answer `DELETE /v1/conversations/{conversation_id}/items/{item_id}` with the conversation."""
-    return reply(await _conversations(call).delete_item(call.principal, _id(call), call.path("item_id")))
+    return await _reply(call, await _conversations(call).delete_item(call.principal, _id(call), call.path("item_id")))
 
 
-def _page(page: ItemPage) -> Response:
+async def _reply(call: Call, told: object) -> Response:
+    """Answer when everything that this tells of is stored."""
+    await call.gateway.service.stored()
+    return reply(told)
+
+
+async def _page(call: Call, page: ItemPage) -> Response:
     data = [_encode(item, origin) for item, origin in zip(page.data, page.origins, strict=True)]
     members = ConversationItems(
         object="list", data=data, first_id=page.first_id, last_id=page.last_id, has_more=page.has_more
     )
-    return reply(members)
+    return await _reply(call, members)
 
 
 def _encode(item: AnyItem, origin: ItemOrigin) -> msgspec.Raw:

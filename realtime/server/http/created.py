@@ -126,10 +126,9 @@ async def wait_for_end(call: Call, found: AnyResponse) -> bool:
     """
     if not is_told(found):
         await _wait(call, found, lambda: is_told(found))
-        if isinstance(found, Remote) and found.log.failure is not None:
-            raise found.log.failure
-        if is_left(found):
-            raise draining()
+        error = failure_of(found)
+        if error is not None:
+            raise error
     return is_told(found)
 
 
@@ -138,11 +137,11 @@ def is_told(found: AnyResponse) -> bool:
     return found.log.sealed if isinstance(found, Run | Remote) else found.over
 
 
-def is_left(found: AnyResponse) -> bool:
-    """Return whether no more of it comes here, though it is not over."""
-    if isinstance(found, Remote):
-        return found.log.failure is not None
-    return isinstance(found, Run) and found.log.left
+def failure_of(found: AnyResponse) -> WireError | None:
+    """Return why no more of it comes here, though its readers have not seen its end."""
+    if isinstance(found, Run):
+        return draining() if found.whole_log.left else found.whole_log.failure
+    return found.log.failure if isinstance(found, Remote) else None
 
 
 async def _wait(
@@ -161,7 +160,7 @@ async def _wait(
             over.set_result(None)
 
     def wake() -> None:
-        if is_met() or is_left(found):
+        if is_met() or failure_of(found) is not None:
             end()
 
     service.follow(call.principal, found, wake)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from realtime.context import listing
 from realtime.context.compaction import compacted_output
-from realtime.service.listings import Wanted
+from realtime.service.list_pages import PageQuery
 from realtime.store.records import AnyResponse
 from realtime.wire import codec
 from realtime.wire.bodies import (
@@ -110,7 +110,7 @@ async def list_responses(call: Call) -> Response:
         return await upgrade_required(call)
     call.gateway.admission.check_listing(call.request)
     query = call.query(ListQuery)
-    wanted = Wanted(
+    wanted = PageQuery(
         conversation=query.conversation,
         status=query.status,
         metadata=tuple((query.metadata or {}).items()),

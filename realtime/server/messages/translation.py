@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from realtime.server.http.rewording import Words
 from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.formats import JsonSchemaFormat, ReasoningEffort
 from realtime.wire.requests import STOP_SEQUENCE, ReasoningOptions, ResponseCreate, TextOptions
@@ -109,14 +110,16 @@ def _choice(choice: ToolChoiceParam) -> str | dict[str, Any]:
 
 # -- errors
 
-_ITEM = re.compile(r"\binput\[(\d+)\](?:\.(?:content|output)\b(?:\[(\d+)\])?)?")
-_WORDS = (
-    (re.compile(r"(?<![\w.])text\.format\b"), "output_config.format"),
-    (re.compile(r"(?<![\w.])reasoning\.effort\b"), "output_config.effort"),
-    (re.compile(r"\bmax_output_tokens\b"), "max_tokens"),
-    (re.compile(r"(?<![\w.])(tools\[\d+\])\.parameters\b"), r"\1.input_schema"),
-    (re.compile(r"(?<![\w.])instructions\b"), "system"),
-    (re.compile(r"(?<![\w.])stop\b(?=\[|$|`)"), "stop_sequences"),
+_WORDS = Words(
+    item=re.compile(r"\binput\[(\d+)\](?:\.(?:content|output)\b(?:\[(\d+)\])?)?"),
+    names=(
+        (re.compile(r"(?<![\w.])text\.format\b"), "output_config.format"),
+        (re.compile(r"(?<![\w.])reasoning\.effort\b"), "output_config.effort"),
+        (re.compile(r"\bmax_output_tokens\b"), "max_tokens"),
+        (re.compile(r"(?<![\w.])(tools\[\d+\])\.parameters\b"), r"\1.input_schema"),
+        (re.compile(r"(?<![\w.])instructions\b"), "system"),
+        (re.compile(r"(?<![\w.])stop\b(?=\[|$|`)"), "stop_sequences"),
+    ),
 )
 
 
@@ -127,23 +130,11 @@ def places_of(placed: Sequence[Placed]) -> list[tuple[str, int]]:
 
 def reword(error: WireError, places: Sequence[tuple[str, int]]) -> WireError:
     """Return the same error in terms of the request's members."""
+    return _WORDS.reword(error, places, _path)
 
-    def place(match: re.Match[str]) -> str:
-        index = int(match[1])
-        if index >= len(places):
-            return match[0]
-        path, first = places[index]
-        if match[2] is not None:
-            return f"{path}.content[{first + int(match[2])}]"
-        return path + (".content" if match[0][-1] != "]" else "")
 
-    def word(text: str) -> str:
-        text = _ITEM.sub(place, text)
-        for pattern, name in _WORDS:
-            text = pattern.sub(name, text)
-        return text
-
-    error.message = word(error.message)
-    if error.param is not None:
-        error.param = "messages" if error.param == "input" else word(error.param)
-    return error
+def _path(place: tuple[str, int], found: re.Match[str]) -> str:
+    path, first = place
+    if found[2] is not None:
+        return f"{path}.content[{first + int(found[2])}]"
+    return path + (".content" if found[0][-1] != "]" else "")

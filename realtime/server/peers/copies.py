@@ -368,8 +368,8 @@ class _Here:
         log = self._source.log
         try:
             entries = log.read(self._position, _QUANTUM)
-        except BelowFloor:
-            self._end("slow")
+        except BelowFloor as below:
+            self._end("slow" if below.error is None else "left")
             return
         first, self._position = self._position, self._position + len(entries)
         if entries:

@@ -330,8 +330,8 @@ class _Guest:
         number, log = followed.number, followed.source.log
         try:
             entries = log.read(followed.position, _QUANTUM)
-        except BelowFloor:
-            out.append(Ended(number, too_slow=True))
+        except BelowFloor as below:
+            out.append(Ended(number, too_slow=below.error is None))
             self._leave(number, detached=False)
             return 0
         if entries:

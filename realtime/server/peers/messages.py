@@ -17,7 +17,7 @@ import msgspec
 
 from realtime.observability.origin import NOWHERE, Origin
 from realtime.service.forgotten import Forgotten
-from realtime.service.listings import Wanted
+from realtime.service.list_pages import PageQuery
 from realtime.service.principal import Principal
 from realtime.service.remote import Attendance
 from realtime.store.copied_log import State
@@ -134,7 +134,7 @@ class ListRunning(_Message, frozen=True, tag=9):
 
     number: int
     who: Principal
-    wanted: Wanted
+    wanted: PageQuery
     after: Place | None
 
 
@@ -230,7 +230,7 @@ class Answer(_Message, frozen=True, tag=7):
 
 
 class Listed(_Message, frozen=True, tag=8):
-    """A part of a list, see Listing: places, and responses as JSON; or only a place."""
+    """A part of a list, see PagePart: places, and responses as JSON; or only a place."""
 
     number: int
     places: tuple[Place, ...]

@@ -12,7 +12,7 @@ from realtime.observability.cluster_metrics import ClusterMetrics
 from realtime.observability.instruments import Tally
 from realtime.service.directory import OtherNode, RemoteCut
 from realtime.service.intake import Asked
-from realtime.service.listings import Listing, Wanted
+from realtime.service.list_pages import PagePart, PageQuery
 from realtime.service.principal import Principal
 from realtime.service.remote import Attendance, Remote
 from realtime.store.cluster.membership import Membership, Peer
@@ -147,12 +147,12 @@ class PeerNode:
         """See OtherNode."""
         await self._link.call(lambda number: messages.Settle(number, response_id))
 
-    async def running(self, principal: Principal, wanted: Wanted, after: ListPlace | None) -> Listing:
+    async def running(self, principal: Principal, wanted: PageQuery, after: ListPlace | None) -> PagePart:
         """See OtherNode."""
         answer = await self._link.call(lambda number: messages.ListRunning(number, principal, wanted, after))
         assert isinstance(answer, Listed)
         shown = map(msgspec.Raw, answer.responses)
-        return Listing(dict(zip(answer.places, shown, strict=True)), answer.more)
+        return PagePart(dict(zip(answer.places, shown, strict=True)), answer.more)
 
     async def place(self, principal: Principal, response_id: str) -> ListPlace | None:
         """See OtherNode."""

@@ -1,5 +1,5 @@
 """Hosts: run the backend's calls. A server uses a thread with an event loop of its own, so that nothing on the server's
-loop makes the node miss the renewal of its lease. Tests and simulated schedules run the calls at once.
+loop makes the node miss the renewal of its lease.
 """
 
 from __future__ import annotations
@@ -125,40 +125,6 @@ class ThreadHost:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class AtOnceHost:
-    """A `Host` for tests: work is done within the call. `run`: runs work to its end. `waits`: nothing is flushed before
-    `Commits.flush` is called.
-    """
-
-    lives = False
-
-    def __init__(self, run: Callable[[Work[Any]], Any], *, waits: bool = False) -> None:
-        self._run = run
-        self._waits = waits
-
-    def start(self, work: Work[None]) -> None:
-        """See Host."""
-        self._run(work)
-
-    async def ask(self, work: Work[T]) -> T:
-        """See Host."""
-        found: T = self._run(checked(work))
-        return found
-
-    def tell(self, call: Callable[[], None]) -> None:
-        """See Host."""
-        call()
-
-    def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """See Host."""
-        if not self._waits:
-            call()
-
-    def finish(self, work: Work[None], seconds: float) -> None:
-        """See Host."""
-        self._run(work)
 
 
 class _Failed(NamedTuple):

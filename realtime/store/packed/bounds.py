@@ -7,7 +7,7 @@ import msgspec
 from realtime.settings.fields import GIB, ResponseSettings, StoreSettings
 
 MAX_BYTES = 10 * GIB  # of all responses, where the settings do not say
-_AFTER_COMMIT_MS = 2.0
+SOON_MS = 2.0  # for which writes are collected at most while somebody waits for them
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,5 +34,5 @@ def bounds_of(settings: ResponseSettings, vocabulary: str = "") -> Bounds:
 
 
 def flush_ms(store: StoreSettings) -> float:
-    """Return the milliseconds for which writes are collected: short if readers wait for the commit."""
-    return min(store.store_flush_ms, _AFTER_COMMIT_MS) if store.deliver == "after_commit" else store.store_flush_ms
+    """Return the milliseconds for which writes are collected: few if readers always wait for the commit."""
+    return min(store.store_flush_ms, SOON_MS) if store.deliver == "after_commit" else store.store_flush_ms

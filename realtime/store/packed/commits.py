@@ -11,6 +11,7 @@ from realtime.engine.base import TokenChunk
 from realtime.store.records import Note
 
 from .batches import Batch, Done
+from .bounds import SOON_MS
 
 
 class Executor(Protocol):
@@ -29,6 +30,8 @@ class Commits:
     def __init__(self, executor: Executor, flush_seconds: float) -> None:
         self._executor = executor
         self._flush_seconds = flush_seconds
+        self._soon_seconds = min(flush_seconds, SOON_MS / 1e3)
+        self._hurries = False  # somebody waits for the batch
         self._batch = Batch()
         self._under_way: Batch | None = None
         self._due = False  # a flush is coming
@@ -69,11 +72,19 @@ class Commits:
         if not self._due:
             self._expect_flush()
 
+    def hurry(self) -> None:
+        """Flush soon, because somebody waits for the batch."""
+        if self._hurries or not self._due:
+            return
+        self._hurries = True
+        if self._under_way is None and self._soon_seconds < self._flush_seconds:
+            self._executor.later(self._soon_seconds, self.flush)
+
     def flush(self) -> None:
         """Hand over the batch. While the writer is at work, more is collected for one commit."""
         if self._under_way is not None:
             return
-        self._due = False
+        self._due = self._hurries = False
         if not self._batch:
             return
         batch = self._under_way = self._batch
@@ -90,7 +101,7 @@ class Commits:
 
     def abandon(self) -> None:
         """Drop what is not committed: it never will be. Who waits for it learns that."""
-        self._batch, self._under_way, self._due = Batch(), None, False
+        self._batch, self._under_way, self._due, self._hurries = Batch(), None, False, False
         self.given_up += 1
         for call in list(self.on_commit):
             call()
@@ -112,4 +123,4 @@ class Commits:
         for call in self.on_commit:
             call()
         if self._due:
-            self._executor.later(self._flush_seconds, self.flush)
+            self._executor.later(self._soon_seconds if self._hurries else self._flush_seconds, self.flush)

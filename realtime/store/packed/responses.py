@@ -13,7 +13,7 @@ import msgspec
 
 from realtime.engine.base import TokenChunk
 from realtime.store.event_log import StoredLog
-from realtime.store.memory import MemoryResponses
+from realtime.store.memory.responses import MemoryResponses
 from realtime.store.records import Begun, Filter, Head, Note, Record, Unfinished, item_ids
 from realtime.store.shelves import Place, Span
 from realtime.wire.items import InputItem
@@ -105,6 +105,10 @@ class PackedResponses:
         """See ResponseStore."""
         running = self._running.get(response_id)
         return running.durable if running is not None else 0
+
+    def is_pending(self, response_id: str) -> bool:
+        """See ResponseStore."""
+        return response_id in self._pending
 
     def seal(self, record: Record, log: StoredLog, now: float) -> None:
         """See ResponseStore."""

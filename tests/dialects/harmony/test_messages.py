@@ -20,7 +20,8 @@ from openai_harmony import (
     ToolDescription,
 )  # fmt: skip
 
-from realtime.context.tools import McpOrigin, Tool, ToolSet, tool_set
+from realtime.context.request_tools import tool_set
+from realtime.context.tools import McpOrigin, Tool, ToolSet
 from realtime.dialects.base import RenderError
 from realtime.dialects.harmony.dialect import HarmonyDialect
 from realtime.runs.renderer import LONG

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.dialects.harmony.tags import constraint
 from realtime.engine.structural_tags import parts
 from realtime.wire.formats import JsonObjectFormat, JsonSchemaFormat, PlainFormat, TextFormat

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime.context.tools import ToolSet, tool_set
+from realtime.context.request_tools import tool_set
+from realtime.context.tools import ToolSet
 from realtime.context.turns import Prompt, Turn
 from realtime.dialects.base import RenderError, Sight
 from realtime.dialects.chat import ChatDialect

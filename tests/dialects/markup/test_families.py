@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.family import Elements, Json, Member, Tags
 from realtime.dialects.markup.machine import Start

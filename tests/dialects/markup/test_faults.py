@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.family import Json, Tags
 from realtime.engine.base import FinishReason

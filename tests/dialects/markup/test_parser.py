@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.dialects.base import CallBegin, CallCut, CallDelta, CallEnd, Piece, ReasoningDelta, TextDelta
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.machine import Start

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from realtime.context.tools import tool_set
+from realtime.context.request_tools import tool_set
 from realtime.dialects.markup.detect import ALL_FAMILIES
 from realtime.dialects.markup.family import Elements, Family, Json, Literals, Tags
 from realtime.dialects.markup.machine import Start

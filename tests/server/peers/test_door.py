@@ -20,8 +20,8 @@ from websockets.typing import Subprotocol
 from realtime.engine.scripted import say
 from realtime.server.peers import handshake, messages, strangers
 from realtime.server.peers.messages import Challenge, Hello, Look, Welcome
-from realtime.store.cluster.memory_backend import MemoryBackend
 from tests.support.cluster import SECRET, Member, member
+from tests.support.memory_backend import MemoryBackend
 from tests.support.server import running
 from tests.support.steps import begin, resume
 

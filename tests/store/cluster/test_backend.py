@@ -9,9 +9,9 @@ import pytest
 
 from realtime.store.cluster import postgres_backend, postgres_schema, redis_backend
 from realtime.store.cluster.backend import Away, Backend, Changes, Conflict, Denied, Fenced, Lease, Refused
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.stores import make_backend
 from realtime.store.cluster.urls import shown
+from tests.support.memory_backend import MemoryBackend
 from tests.support.store_servers import StoreServers
 
 HOUR = 3600.0

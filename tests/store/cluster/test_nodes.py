@@ -18,7 +18,6 @@ from realtime.settings.fields import StoreSettings
 from realtime.store.base import Claim
 from realtime.store.cluster import journal_rows, keys
 from realtime.store.cluster.backend import Away, Backend, Changes, Lease
-from realtime.store.cluster.hosts import AtOnceHost
 from realtime.store.cluster.membership import (
     CannotJoin,
     HeldElsewhere,
@@ -27,7 +26,6 @@ from realtime.store.cluster.membership import (
     TenantPlaces,
     tenant_digest,
 )
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.node import TIDY_BEATS, LeaseTimes
 from realtime.store.cluster.stores import Opened, make_backend, open_cluster, open_cluster_stores, put_together
 from realtime.store.records import Begun, Head, PastGeneration, Record, Unfinished
@@ -36,6 +34,8 @@ from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.items import Message
 from realtime.wire.requests import ResponseCreate
 from tests.support.at_once import at_once, no_sleep
+from tests.support.at_once_host import AtOnceHost
+from tests.support.memory_backend import MemoryBackend
 from tests.support.responses import Answer
 from tests.support.steps import until
 from tests.support.store_servers import StoreServers, started

@@ -12,9 +12,9 @@ import pytest
 
 from realtime.store.cluster.backend import Changes
 from realtime.store.cluster.journal_rows import JournalRows
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.response_rows import ResponseRows
 from tests.support.long import effort
+from tests.support.memory_backend import MemoryBackend
 
 from .world import World
 

@@ -19,9 +19,7 @@ from typing import Any
 from realtime.engine.base import TokenChunk
 from realtime.store.base import Claim
 from realtime.store.cluster.backend import Away, Backend, Changes, Key, Lease, LiveLease
-from realtime.store.cluster.hosts import AtOnceHost
 from realtime.store.cluster.membership import CannotJoin
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.node import LeaseTimes
 from realtime.store.cluster.stores import Opened, put_together
 from realtime.store.event_log import StoredLog
@@ -30,6 +28,8 @@ from realtime.store.records import Head, Record
 from realtime.wire.errors import WireError
 from realtime.wire.requests import ResponseCreate
 from tests.support.at_once import at_once
+from tests.support.at_once_host import AtOnceHost
+from tests.support.memory_backend import MemoryBackend
 from tests.support.responses import PLENTY, make_response
 
 TIMES = LeaseTimes(live=6.0, renew=2.0, margin=1.0)

@@ -14,12 +14,14 @@ class _Writer:
     def __init__(self) -> None:
         self.taken: list[tuple[Batch, Callable[[Done], None]]] = []
         self.due: list[Callable[[], None]] = []
+        self.asked: list[float] = []  # in how many seconds
 
     def submit(self, batch: Batch, done: Callable[[Done], None]) -> None:
         self.taken.append((batch, done))
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         self.due.append(call)
+        self.asked.append(seconds)
 
 
 def test_what_is_put_after_a_loss_is_written() -> None:
@@ -40,3 +42,24 @@ def test_what_is_put_after_a_loss_is_written() -> None:
     kept(Done({}))
     assert commits.settled
     assert done == ["kept"]
+
+
+def test_what_somebody_waits_for_is_written_soon_and_with_what_else_there_is() -> None:
+    writer = _Writer()
+    commits = Commits(writer, 0.5)
+    commits.hurry()
+    assert writer.asked == [], "there is nothing"
+    commits.put(print)
+    commits.hurry()
+    commits.hurry()
+    assert writer.asked == [0.5, 0.002]
+    commits.flush()
+    commits.put(print)
+    commits.hurry()
+    assert writer.asked == [0.5, 0.002], "one at a time"
+    writer.taken.pop()[1](Done({}))
+    assert writer.asked == [0.5, 0.002, 0.002]
+    commits.flush()
+    writer.taken.pop()[1](Done({}))
+    commits.put(print)
+    assert writer.asked == [0.5, 0.002, 0.002, 0.5], "nobody waits for this one"

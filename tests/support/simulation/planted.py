@@ -17,12 +17,12 @@ from realtime.service.registry import Registry
 from realtime.store.base import Claim
 from realtime.store.cluster.adoption import Adoption
 from realtime.store.cluster.backend import Away, Changes
-from realtime.store.cluster.memory_backend import MemoryBackend
 from realtime.store.cluster.node import ClusterNode
 from realtime.store.cluster.stores import _HostReader
 from realtime.store.packed.commits import Commits
 from realtime.store.records import Unfinished
 from realtime.store.restored_log import RestoredLog
+from tests.support.memory_backend import MemoryBackend
 
 from .faults import KINDS
 from .replicated import ReplicatedBackend
@@ -159,6 +159,10 @@ def _receipt_before_commit(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Delivery, "settled", lambda self, response_id: _nothing())
 
 
+def _end_before_commit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Delivery, "withholds_end", lambda self, job: False)
+
+
 def _record_kept_elsewhere(patch: pytest.MonkeyPatch) -> None:
     read = _HostReader.record
 
@@ -195,5 +199,6 @@ PLANTED = {
     "a claim of the dead that is kept": Planted(_claim_of_the_dead, ("claim",), 0),
     "an adoption that counts no attempt": Planted(_no_attempt_counted, ("chase",), 4),
     "a receipt before its commit": Planted(_receipt_before_commit, ("ambush",), 21),
+    "an end before its commit": Planted(_end_before_commit, ("ambush",), 2),
     "a record of another home that is kept": Planted(_record_kept_elsewhere, ("kill",), 3),
 }

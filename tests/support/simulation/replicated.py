@@ -10,7 +10,7 @@ from copy import copy
 from typing import Any
 
 from realtime.store.cluster.backend import Changes, Key, Lease
-from realtime.store.cluster.memory_backend import MemoryBackend
+from tests.support.memory_backend import MemoryBackend
 
 KEPT_SECONDS = 4.0  # the most that a fail-over may lose
 _STATE = (

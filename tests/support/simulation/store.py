@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from realtime.store.cluster.backend import Away, Backend, Changes, Key, Lease, LiveLease
 from realtime.store.cluster.hosts import Host, checked
-from realtime.store.cluster.memory_backend import MemoryBackend
 from tests.support.at_once import at_once
+from tests.support.memory_backend import MemoryBackend
 
 from .loop import Process
 from .network import Network

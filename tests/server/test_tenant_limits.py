@@ -9,7 +9,7 @@ import pytest
 
 from realtime.__main__ import main
 from realtime.server.keys import KeyFile, KeyRing, KeysError, read_keys, write_keys
-from realtime.server.limit_book import LimitBook, config_file
+from realtime.server.tenant_limits import LimitsByTenant, config_file
 from realtime.settings.sources import load
 from realtime.settings.tenants import UNLIMITED, TenantLimits
 
@@ -28,12 +28,12 @@ def test_the_keys_file_goes_before_the_table_and_the_table_has_one_for_everybody
     keys, _ = keys.add("bert")
     write_keys(path, keys.limit("anna", {"weight": 3}))
     table = {"anna": TenantLimits(weight=7), "carl": TenantLimits(weight=2), "*": TenantLimits(max_running=1)}
-    book = LimitBook(KeyRing(path), table, clock=Clock())
+    book = LimitsByTenant(KeyRing(path), table, clock=Clock())
     found = {name: book.of(name) for name in ("anna", "bert", "carl")}
     assert found == {
         "anna": TenantLimits(weight=3), "bert": TenantLimits(max_running=1), "carl": TenantLimits(weight=2)
     }  # fmt: skip
-    assert LimitBook(None, {}).of("local") is UNLIMITED
+    assert LimitsByTenant(None, {}).of("local") is UNLIMITED
     write_keys(path, read_keys(path).limit("anna", {"weight": 5, "max_waiting": 0}))
     assert book.of("anna") == TenantLimits(weight=5, max_waiting=0), "a running server follows"
 
@@ -46,7 +46,7 @@ def test_a_change_of_the_toml_file_counts_and_a_slip_in_it_changes_nothing(
     effective = load({}, {}, str(config))
     path = config_file(effective.sources["tenants"], str(config))
     assert path == config
-    book = LimitBook(None, effective.settings.scheduling.tenants, path, Clock())
+    book = LimitsByTenant(None, effective.settings.scheduling.tenants, path, Clock())
     assert book.of("x").weight == 2
     config.write_text('[scheduling.tenants."*"]\nweight = 30\ntiers = ["flex"]\n')
     assert book.of("x") == TenantLimits(weight=30, tiers=("flex",))

@@ -11,7 +11,18 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
-from .backend import Away, Backend, Changes, Conflict, Expected, Fenced, Key, Lease, LiveLease, Lost
+from realtime.store.cluster.backend import (
+    Away,
+    Backend,
+    Changes,
+    Conflict,
+    Expected,
+    Fenced,
+    Key,
+    Lease,
+    LiveLease,
+    Lost,
+)
 
 
 class MemoryBackend(Backend):

@@ -9,7 +9,7 @@ import msgspec
 from realtime.store.shelves import Place
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The query of a page: at most `limit` entries with these values, behind the one with the id `after`."""
 
     conversation: str | None = None
@@ -24,7 +24,7 @@ Shown = msgspec.Struct | msgspec.Raw
 """A response as it is listed; one of another node as JSON."""
 
 
-class Listing(msgspec.Struct, frozen=True):
+class PagePart(msgspec.Struct, frozen=True):
     """A part of a page, as one node has it. `more`: how far it goes, if there is something behind it."""
 
     found: dict[Place, Shown]
