@@ -36,11 +36,15 @@ class Audience:
     follower leaves, and not after `close`.
     """
 
-    def __init__(self, policy: OnDisconnect, cancel: Callable[[Cancelled], None], call_later: CallLater) -> None:
+    def __init__(
+        self, policy: OnDisconnect, cancel: Callable[[Cancelled], None], call_later: CallLater, *, expects: bool = False
+    ) -> None:
+        """expects: see `expect`."""
         self.policy = policy
         self.watchers: set[Wake] = set()
         self._viewers: set[Wake] = set()  # of these, those who only look on
         self.lonely: Timer | None = None  # cancels a response that nobody follows
+        self._expects = expects
         self._detached = False  # the last one to say anything about it said that it is to go on without a reader
         self._cancel: Callable[[Cancelled], None] | None = cancel  # None: the response is over
         self._call_later = call_later
@@ -81,16 +85,22 @@ class Audience:
                 pass
 
     def expect(self) -> None:
-        """Wait for followers to come back: of a response that continues after its process, and so its followers'
-        connections, ended.
+        """Begin to wait for followers, if none has come meanwhile: of a response that continues, and was lonely when
+        its process ended, or may have been.
         """
-        if self.policy.policy == "linger" and not self._followed and self.lonely is None and self._cancel is not None:
+        expects, self._expects = self._expects, False
+        if expects and self.policy.policy == "linger" and self.lonely is None and self._cancel is not None:
             self.lonely = self._call_later(self.policy.seconds or 0.0, self._give_up)
 
     def close(self) -> None:
         """Stop waiting for followers: the response is over."""
         self._cancel = None
         self._stop_waiting()
+
+    @property
+    def is_lonely(self) -> bool:
+        """Return whether the response ends if nobody comes: a wait for followers has begun, or is to begin."""
+        return self._expects or self.lonely is not None
 
     @property
     def _followed(self) -> bool:
@@ -101,6 +111,7 @@ class Audience:
             self._cancel(Cancelled(DISCONNECTED))
 
     def _stop_waiting(self) -> None:
+        self._expects = False
         if self.lonely is not None:
             self.lonely.cancel()
             self.lonely = None

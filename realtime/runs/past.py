@@ -78,6 +78,13 @@ class Past:
         return GoesOn(attempts=self.attempts - self.has_begun, epoch=self.log.epoch)
 
     @property
+    def is_lonely(self) -> bool:
+        """Return whether it waits for followers, and not for ever. Not if it was followed, or was to go on alone, when
+        its server went down in order: who was sent away then may need long to come back.
+        """
+        return self.unfinished.lonely or not self.unfinished.left
+
+    @property
     def answered(self) -> list[OutputItem]:
         """Return the recorded answers of MCP servers."""
         return [item for item in self.output if isinstance(item, McpListTools | McpCall)]

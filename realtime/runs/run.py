@@ -81,7 +81,10 @@ class Run:
         self.begun_at = 0
         self.grown_at = time.monotonic()
         self.stopping = StopSignal()
-        self.audience = Audience(job.on_disconnect, self.cancel, asyncio.get_running_loop().call_later)
+        self.audience = Audience(
+            job.on_disconnect, self.cancel, asyncio.get_running_loop().call_later,
+            expects=past is not None and past.is_lonely,
+        )  # fmt: skip
         self.watch = serving.observer.response_began(beginning(job, time.time()))
         self._life = Life(self.watch.entered)
         self._past = past
@@ -450,7 +453,8 @@ class Run:
 
     async def _end_here(self) -> None:
         """End without a terminal event."""
-        self._note(GoesOn(attempts=self.stages.going_on.attempts, epoch=self.whole_log.epoch, left=True))
+        attempts, lonely = self.stages.going_on.attempts, self.audience.is_lonely
+        self._note(GoesOn(attempts=attempts, epoch=self.whole_log.epoch, left=True, lonely=lonely))
         self.whole_log.left = True
         self.audience.close()
         self.audience.notify()

@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from realtime.observability.cluster_metrics import ClusterMetrics, ClusterView
@@ -32,6 +32,7 @@ from realtime.wire.codec import Limits
 from realtime.wire.errors import ErrorCode, WireError
 
 from .cluster_settings import Node
+from .courtesy import Courtesy, engines_of_others
 from .peers import messages
 from .peers.copies import Copies
 from .peers.door import Door
@@ -52,16 +53,18 @@ class Cluster:
 
     def __init__(
         self, me: Node, membership: Membership, service: Service, settings: ResponseSettings, limits: Limits, *,
-        max_bytes: int, serves: Callable[[], bool], model_name: str, send_away: Callable[[], None],
-        limits_of: LimitsOf = no_limits, metrics: ClusterMetrics | None = None,
+        max_bytes: int, serves: Callable[[], bool], engine: Callable[[], str], model_name: str,
+        send_away: Callable[[], None], limits_of: LimitsOf = no_limits, metrics: ClusterMetrics | None = None,
     ) -> None:  # fmt: skip
-        """max_bytes: the largest message that a node reads. serves: whether the engine serves. send_away:
-        closes the clients' sockets, when the lease is lost. limits_of: a tenant's limits.
+        """max_bytes: the largest message that a node reads. serves: whether the engine serves. engine: its fingerprint;
+        empty before it has served. send_away: closes the clients' sockets, when the lease is lost. limits_of:
+        a tenant's limits.
         """
         self.me = me
         self.membership = membership
         self._service = service
         self._serves = serves
+        self._engine = engine
         self._model_name = model_name
         self.answer_request: Callable[[messages.Ask], Awaitable[messages.Answer]] | None = None
         self._send_away = send_away
@@ -76,6 +79,7 @@ class Cluster:
         self._forgetting = Forgetting(service.registry, service.held.stores, membership)
         self._tasks: set[asyncio.Task[None]] = set()
         self._look_now = asyncio.Event()
+        self._courtesy = Courtesy()
         self._limits = SharedLimits(membership, service.queue.scheduler.minutes, limits_of)
         self._shared = SharedService(membership, service.queue.scheduler)
         membership.on_lost.append(self._on_lost)
@@ -164,7 +168,8 @@ class Cluster:
 
     def _announce(self) -> None:
         state: State = "draining" if self._draining else "serving" if self._serves() else "starting"
-        self.membership.announce(state, self._service.num_running, self._shared.places(time.monotonic()))
+        places = self._shared.places(time.monotonic())
+        self.membership.announce(state, self._service.num_running, places, self._engine())
 
     # -- what others left
 
@@ -195,17 +200,14 @@ class Cluster:
         if self._draining or not self.membership.holds():
             return
         in_own = self.others_serve and not self._serves()
+        others = engines_of_others(self._engine(), self.membership.peers().values())
+        self._courtesy.begin()
         try:
             num_left = 0
             async for orphans in self.membership.orphans(_MAX_AT_ONCE):
                 self._metrics.orphans = num_left = num_left + len(orphans)
-                num_lost = self._num_lost
-                adopted = [one async for one in self.membership.adopt(orphans, in_own=in_own)]
-                num_left -= len(adopted)  # the rest is others', or nobody can go on with it yet
-                if adopted:
-                    owned = self._since(num_lost)
-                    taken = await self._service.restart.take_over(adopted, self._model_name, self._count, owned)
-                    logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
+                for part, leave in self._courtesy.sort(orphans, time.monotonic(), others):
+                    num_left -= await self._take(part, in_own, leave)  # the rest is others', or nobody's yet
             self._metrics.orphans = num_left
         except WireError:
             self._metrics.sweeps_failed.add()
@@ -213,6 +215,16 @@ class Cluster:
         except Exception:  # a bug of ours, or something in the store: it is tried again
             self._metrics.sweeps_failed.add()
             logger.exception("what others left was not taken over")
+
+    async def _take(self, orphans: Sequence[str], in_own: bool, leave: frozenset[str]) -> int:
+        """Take over the orphans that this node gets; see Membership.adopt. Return their number. Raises WireError."""
+        num_lost = self._num_lost
+        adopted = [one async for one in self.membership.adopt(orphans, in_own=in_own, leave=leave)]
+        if adopted:
+            owned = self._since(num_lost)
+            taken = await self._service.restart.take_over(adopted, self._model_name, self._count, owned)
+            logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
+        return len(adopted)
 
     def _since(self, num_lost: int) -> Callable[[], bool]:
         """Return a look at whether no lease was lost since then."""

@@ -95,6 +95,7 @@ class Gateway:
         return Cluster(
             node, membership, self.service, self.settings.responses, self.message_limits,
             max_bytes=self.settings.connections.max_message_bytes, serves=lambda: self._trouble() is None,
+            engine=lambda: loaded.fingerprint if (loaded := self.engine.loaded) is not None else "",
             model_name=self.model_name, send_away=self.sockets.send_away,
             limits_of=self.admission.limits.of, metrics=self.observer.cluster,
         )  # fmt: skip

@@ -103,12 +103,13 @@ def digest_of(prompt: Prompt) -> int:
 class GoesOn(msgspec.Struct, frozen=True, kw_only=True):
     """A note that a response continues after its process or its engine has ended. attempts: how often it was begun or
     continued without coming to a planned end, this time included. epoch: of the log from here on. left: it is left to
-    the next process, which is a planned end.
+    the next process, which is a planned end. lonely: it would have been cancelled there if nobody had come.
     """
 
     attempts: int
     epoch: str
     left: bool = False
+    lonely: bool = False
 
 
 Note = Begun | GoesOn
@@ -174,8 +175,8 @@ class Unfinished(msgspec.Struct, frozen=True):
     """A response that had no terminal event when its process ended: its head, events and generations so far.
 
     `tip`: the number of events; if it was not to be stored, none of them are here. `attempts`: see GoesOn. `epoch`: of
-    the log; `earlier`: those before it, each with the number at which it ended. `damaged`: there was more, which can't
-    be read.
+    the log; `earlier`: those before it, each with the number at which it ended. `left`, `lonely`: see GoesOn.
+    `damaged`: there was more, which can't be read.
     """
 
     head: Head
@@ -186,6 +187,7 @@ class Unfinished(msgspec.Struct, frozen=True):
     epoch: str = ""
     earlier: Mapping[str, int] = {}
     left: bool = False
+    lonely: bool = False
     damaged: bool = False
 
 

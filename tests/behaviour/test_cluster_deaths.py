@@ -216,8 +216,8 @@ async def test_what_can_not_be_taken_over_does_not_keep_the_rest_lying(monkeypat
             await found.settle()
             adopt = b.opened.node.adopt
 
-            async def but_one(response_ids: Sequence[str], *, in_own: bool = False) -> AsyncIterator[Unfinished]:
-                async for taken in adopt([one for one in response_ids if one != stuck], in_own=in_own):
+            async def but_one(response_ids: Sequence[str], **how: Any) -> AsyncIterator[Unfinished]:
+                async for taken in adopt([one for one in response_ids if one != stuck], **how):
                     yield taken
 
             monkeypatch.setattr(b.opened.node, "adopt", but_one)

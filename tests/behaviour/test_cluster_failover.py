@@ -51,3 +51,25 @@ async def test_what_a_fail_over_loses_is_told_and_nothing_is_there_twice(kind: s
             async with node.client() as client:
                 assert_error(await resume(client, lost), "response_not_found")
         print(f"\n{kind}: {len(events)} events of the answer that ran, as if nothing had happened")
+
+
+@pytest.mark.long
+async def test_a_primary_that_is_killed_costs_nothing_that_was_acknowledged() -> None:
+    """PostgreSQL with a synchronous standby, and both hosts in the nodes' URL."""
+    async with replicated("postgres") as store:
+        await store.wait_for_each_other()
+        flags = (*SCRIPTED, "--deliver", "after_commit")
+        async with processes(store.url_of_both, {"a": flags, "b": flags}) as (a, b), b.client() as reader:
+            whole = text_of(await reader.create("go on", **ASKED))
+            async with a.client() as client, b.client() as another:
+                response_id = await begin(client, "go on", **ASKED)
+                events = await watch(reader, response_id)
+                over = (await another.create("brief", seed=2, max_output_tokens=5))[-1]["response"]
+                store.kill()
+                await store.part()
+                events = await rest_of(reader, response_id, events)
+            assert text_of(events) == whole
+            for node in (a, b):
+                await node.until(True, 1)
+                assert await node.get(f"/v1/responses/{response_id}") == events[-1]["response"]
+                assert await node.get(f"/v1/responses/{over['id']}") == over

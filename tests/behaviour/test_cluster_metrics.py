@@ -92,7 +92,9 @@ async def test_orphans_are_seen_while_nobody_takes_them() -> None:
             assert value(await scrape(b), "realtime_cluster_orphans") == 1
 
 
-async def _away(response_ids: Sequence[str], *, in_own: bool = False) -> AsyncIterator[Unfinished]:
+async def _away(
+    response_ids: Sequence[str], *, in_own: bool = False, leave: frozenset[str] = frozenset()
+) -> AsyncIterator[Unfinished]:
     raise store_unavailable()
     yield
 

@@ -34,7 +34,9 @@ NAMES = ("a", "b", "c")
 ORACLE = [f"{number} " for number in range(effort(120, 300))]
 TURN = 40  # tokens of an answer to a plain client
 TICK = effort(50, 150) / 1000
-POLICY = Policy(initial_delay_seconds=0.05, max_delay_seconds=1, max_retry_seconds=300)  # a slow machine may be slow
+POLICY = Policy(  # all streams are one process, which may be slow
+    initial_delay_seconds=0.05, max_delay_seconds=1, max_retry_seconds=SECONDS, connect_timeout_seconds=60
+)
 TERMINALS = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -44,6 +46,7 @@ class House:
     def __init__(self, store: str, script: Path, drain_seconds: float) -> None:
         self._arguments = ["--engine", "scripted", "--script", str(script), "--cluster", store]
         self._arguments += ["--drain-seconds", str(drain_seconds), "--log-level", "warning"]
+        self._arguments += ["--ping-timeout-seconds", str(SECONDS)]  # of plain clients on a slow machine
         self._stack = contextlib.AsyncExitStack()
         self._processes: dict[str, ServerProcess] = {}
         self.ports = [free_port() for _ in NAMES]

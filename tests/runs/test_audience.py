@@ -31,11 +31,11 @@ class Timer:
 class Hall:
     """An audience with what it asked for."""
 
-    def __init__(self, policy: OnDisconnect) -> None:
+    def __init__(self, policy: OnDisconnect, *, expects: bool = False) -> None:
         self.cancels: list[Cancelled] = []
         self.timers: list[Timer] = []
         self.woken: list[str] = []
-        self.audience = Audience(policy, self.cancels.append, self.call_later)
+        self.audience = Audience(policy, self.cancels.append, self.call_later, expects=expects)
         self.ann, self.bob = lambda: self.woken.append("ann"), lambda: self.woken.append("bob")
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
@@ -159,7 +159,7 @@ def test_who_only_looks_on_is_told_and_changes_nothing() -> None:
 
 def test_who_goes_before_an_answer_has_begun_again_is_waited_for_once() -> None:
     """The answer was taken over, and read there, before it was made again; whoever follows it then ends every wait."""
-    hall = Hall(LINGER)
+    hall = Hall(LINGER, expects=True)
     hall.audience.follow(hall.ann)
     hall.audience.leave(hall.ann, detached=False)
     hall.audience.expect()
@@ -168,9 +168,32 @@ def test_who_goes_before_an_answer_has_begun_again_is_waited_for_once() -> None:
 
 
 def test_an_answer_that_begins_again_before_those_who_look_on_waits_for_a_follower() -> None:
-    hall = Hall(LINGER)
+    hall = Hall(LINGER, expects=True)
     hall.audience.look_on(hall.ann)
+    assert hall.audience.is_lonely
     hall.audience.expect()
     assert hall.waits
+    assert hall.audience.is_lonely
     hall.audience.follow(hall.ann)
     assert not hall.waits
+    assert not hall.audience.is_lonely
+
+
+def test_an_answer_that_expects_nobody_goes_on_until_its_first_follower_has_left() -> None:
+    hall = Hall(LINGER)
+    hall.audience.expect()
+    assert not hall.waits
+    assert not hall.audience.is_lonely
+    hall.audience.follow(hall.ann)
+    hall.audience.leave(hall.ann, detached=False)
+    assert hall.waits
+    assert hall.audience.is_lonely
+
+
+def test_who_has_detached_before_an_answer_has_begun_again_is_not_waited_for() -> None:
+    hall = Hall(LINGER, expects=True)
+    hall.audience.follow(hall.ann)
+    hall.audience.leave(hall.ann, detached=True)
+    hall.audience.expect()
+    assert not hall.waits
+    assert not hall.audience.is_lonely

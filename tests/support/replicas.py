@@ -40,6 +40,12 @@ class Replicated:
         """Where nodes find it."""
         return self._url(self.way.port)
 
+    @property
+    def url_of_both(self) -> str:
+        """Where nodes find it who ask both which is the primary. PostgreSQL only."""
+        both = ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        return f"postgresql://postgres@{both}/postgres?target_session_attrs=primary"
+
     def _url(self, port: int) -> str:
         at = f"127.0.0.1:{port}"
         return f"redis://{at}/0" if self._kind == "redis" else f"postgresql://postgres@{at}/postgres"
@@ -66,6 +72,13 @@ class Replicated:
             return
         at = await self._ask(0, "SELECT pg_current_wal_lsn()::text")
         while not await self._ask(1, f"SELECT coalesce(pg_last_wal_replay_lsn() >= '{at}', false)"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    async def wait_for_each_other(self) -> None:
+        """Have the first acknowledge nothing that the second does not have. PostgreSQL only."""
+        await self._ask(0, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+        await self._ask(0, "SELECT pg_reload_conf()")
+        while await self._ask(0, "SELECT sync_state FROM pg_stat_replication") != "sync":  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     async def part(self) -> None:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+_OURS = "our own"  # name of the authority
 _Key = ec.EllipticCurvePrivateKey
 
 
@@ -24,11 +25,11 @@ def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return server, ssl.create_default_context(cadata=certificate.decode())
 
 
-def authority(folder: Path) -> None:
-    """Make an authority of one's own, `ca.pem`, and what it certifies for localhost: `server.pem` and `key.pem`."""
+def authority(folder: Path, host: str = "localhost") -> None:
+    """Make an authority of one's own, `ca.pem`, and what it certifies for a host: `server.pem` and `key.pem`."""
     key, its = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    (folder / "ca.pem").write_bytes(_certificate("our own", its, "our own", its))
-    (folder / "server.pem").write_bytes(_certificate("localhost", key, "our own", its))
+    (folder / "ca.pem").write_bytes(_certificate(_OURS, its, _OURS, its))
+    (folder / "server.pem").write_bytes(_certificate(host, key, _OURS, its))
     (folder / "key.pem").write_bytes(_private(key))
     (folder / "key.pem").chmod(0o600)
 
@@ -43,7 +44,7 @@ def _certificate(subject: str, key: _Key, issuer: str, its: _Key) -> bytes:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(its.public_key()), critical=False)
     )
-    if subject == "localhost":
+    if subject != _OURS:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(subject)]), critical=False)
     else:
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)

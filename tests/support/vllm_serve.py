@@ -102,13 +102,6 @@ def _noted(options: VllmOptions, server: VllmServe) -> VllmServe:
     return _running.setdefault(options.model, server) and server
 
 
-def _free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
-
-
 def _wait_well(server: VllmServe, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + SECONDS
     while True:

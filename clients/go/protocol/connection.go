@@ -17,7 +17,10 @@ const (
 	open
 )
 
-const longestAway = time.Hour // a server that needs longer to restart is not waited for
+const (
+	longestAway  = time.Hour // a server that needs longer to restart is not waited for
+	maxDoublings = 2         // of the time that an attempt may take
+)
 
 // connection is what is known of the socket, and of the attempts to get one.
 type connection struct {
@@ -26,6 +29,7 @@ type connection struct {
 	began    time.Duration // this attempt, or this open socket
 	nextDial time.Duration // not earlier
 	failures int           // in a row
+	overdue  int           // attempts in a row that took too long: whoever is slow has twice the time with the next one
 	isLost   bool          // since lostAt there was no progress
 	lostAt   time.Duration
 	patience time.Duration // that a server which restarts has asked for
@@ -43,7 +47,7 @@ func (c *connection) due(policy Policy) (time.Duration, bool) {
 	case c.phase == waiting:
 		return c.nextDial, true
 	case c.phase == dialing:
-		return c.began + policy.ConnectTimeout, true
+		return c.began + policy.ConnectTimeout<<min(c.overdue, maxDoublings), true
 	case c.phase == open && c.promised > 0:
 		return c.heard + time.Duration(policy.MaxMissedHeartbeats)*c.promised, true
 	}
@@ -102,6 +106,7 @@ func (s *Session) tick() {
 	case waiting:
 		s.dial()
 	case dialing:
+		s.conn.overdue++
 		s.lost(&ConnectionError{Message: "connecting took too long"}, 0)
 	case open:
 		s.lost(&ConnectionError{Message: "the server was silent for too long"}, 0)
@@ -142,7 +147,7 @@ func (s *Session) Opened() {
 	c := &s.conn
 	s.wasOpen = true
 	c.phase, c.began, c.heard = open, s.now, s.now
-	c.draining, c.gaveUp, c.promised, c.last = false, false, 0, nil
+	c.draining, c.gaveUp, c.promised, c.overdue, c.last = false, false, 0, 0, nil
 	if s.policy.Heartbeat > 0 {
 		members := map[string]any{"heartbeat_seconds": s.policy.Heartbeat.Seconds()}
 		s.updates = append([]*Update{{s: s, members: members, event: s.eventID("update"), own: true}}, s.updates...)

@@ -18,7 +18,8 @@ type Policy struct {
 	FirstBackoff, MaxBackoff time.Duration
 	// MaxRetry is how long the client goes on without progress before the caller gets the error. Default: 60 s.
 	MaxRetry time.Duration
-	// ConnectTimeout bounds one attempt to open a socket, handshake included. Default: 5 s.
+	// ConnectTimeout bounds an attempt to open a socket, handshake included. After attempts that took too long it is up to
+	// four times as long. Default: 5 s.
 	ConnectTimeout time.Duration
 	// RequestTimeout bounds one attempt of a request over HTTP, its answer included. Default: 120 s.
 	RequestTimeout time.Duration

@@ -342,7 +342,7 @@ export class RealtimeClient extends EventTarget {
   }
 
   #late() {
-    const text = `no connection to ${this.#url} within ${this.#policy.connectTimeoutSeconds} s`;
+    const text = `no connection to ${this.#url}: the attempt took too long`;
     this.#ended(new ConnectionLost(text, { retry: true, code: 1006 }));
   }
 

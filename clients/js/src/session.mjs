@@ -16,6 +16,7 @@ import { Tracks } from "./tracks.mjs";
 /** @import { Cursor, Track } from "./track.mjs" */
 /** @import { CreateBody } from "./tracks.mjs" */
 
+const MAX_DOUBLINGS = 2; // of the time that an attempt may take
 const MAX_AWAY_SECONDS = 3600; // a server that needs longer is not waited for
 const GOING_DOWN = new Set(["server_draining", "websocket_connection_limit_reached"]);
 
@@ -40,6 +41,7 @@ export class Session {
   #awaySeconds = 0; // how long the server, which goes down, says that it takes to come back
   #connectAt = 0;
   #dialUntil = Infinity;
+  #overdue = 0; // attempts in a row that took too long
   #heardAt = 0;
   #probedAt = /** @type {number | null} */ (null);
 
@@ -193,12 +195,13 @@ export class Session {
   // what the socket says
 
   /**
-   * An attempt to open a socket begins; it is to be given up at `dialUntil`.
+   * An attempt to open a socket begins; it is to be given up at `dialUntil`. After one that took too long it has twice the
+   * time: whoever is slow gets through at last, this page or the server.
    *
    * @param {number} now
    */
   connecting(now) {
-    this.#dialUntil = now + this.#policy.connectTimeoutSeconds;
+    this.#dialUntil = now + this.#policy.connectTimeoutSeconds * 2 ** Math.min(this.#overdue, MAX_DOUBLINGS);
   }
 
   get dialUntil() {
@@ -211,6 +214,7 @@ export class Session {
     this.#draining = false;
     this.#awaySeconds = 0;
     this.#dialUntil = Infinity;
+    this.#overdue = 0;
     this.#tracks.dueAt = 0;
     this.#heardAt = now;
     this.#probedAt = null;
@@ -223,6 +227,7 @@ export class Session {
    */
   disconnected(lost, now) {
     this.#connected = false;
+    if (now >= this.#dialUntil) this.#overdue++;
     this.#dialUntil = Infinity;
     this.#tracks.outbox = [];
     this.#inputs.cut();

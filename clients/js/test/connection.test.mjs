@@ -61,7 +61,7 @@ async function hole(t) {
 
 test("a handshake into a black hole is given up", async (t) => {
   const connecting = realtime.connect(await hole(t), { WebSocket, policy: { connectTimeoutSeconds: 0.05 } });
-  await assert.rejects(connecting, { name: "ConnectionLost", retry: true, message: /within 0.05 s/ });
+  await assert.rejects(connecting, { name: "ConnectionLost", retry: true, message: /took too long/ });
 });
 
 test("a key that does not come is given up, too", async (t) => {

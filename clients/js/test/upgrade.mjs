@@ -8,7 +8,7 @@ import { WebSocket } from "ws";
 import * as realtime from "../realtime-client.mjs";
 
 const [url, number, perSocket, members] = process.argv.slice(2);
-const POLICY = { initialDelaySeconds: 0.05, maxDelaySeconds: 1, maxRetrySeconds: 300 };
+const POLICY = { initialDelaySeconds: 0.05, maxDelaySeconds: 1, maxRetrySeconds: 400, connectTimeoutSeconds: 60 };
 let toBegin = Number(number);
 let over = false;
 process.stdin.once("data", () => (over = true));

@@ -11,6 +11,7 @@ from .patience import Patience
 from .policy import Policy
 
 ConnectionState = Literal["idle", "connecting", "open", "reconnecting", "closed"]
+_MAX_DOUBLINGS = 2  # of the time that an attempt may take
 _MAX_RESUME_AFTER_SECONDS = 3600.0  # a server that needs longer is not waited for
 
 
@@ -24,6 +25,7 @@ class Link:
         self.dial_until = math.inf  # the attempt to open a socket is given up then
         self._policy = policy
         self._rng = rng
+        self._num_overdue = 0  # attempts in a row that took too long
         self._patience = Patience()
         self._was_open = False
         self._resume_after = 0.0  # the server that is going down needs so long to come back
@@ -43,14 +45,17 @@ class Link:
         return "reconnecting" if self._was_open else "connecting"
 
     def connecting(self, now: float) -> None:
-        """Note that an attempt begins."""
-        self.dial_until = now + self._policy.connect_timeout_seconds
+        """Note that an attempt begins. After one that took too long it has twice the time: whoever is slow gets through
+        at last, this process or the server.
+        """
+        self.dial_until = now + self._policy.connect_timeout_seconds * 2 ** min(self._num_overdue, _MAX_DOUBLINGS)
 
     def opened(self) -> None:
         """Note that the attempt succeeded."""
         self.connected = self._was_open = True
         self.draining = False
         self.dial_until = math.inf
+        self._num_overdue = 0
 
     def drains(self, resume_after_seconds: object = None) -> None:
         """Note that the server closes this socket soon. It may say how long it will be away then."""
@@ -58,9 +63,10 @@ class Link:
         if isinstance(resume_after_seconds, int | float) and 0 < resume_after_seconds < math.inf:
             self._resume_after = min(float(resume_after_seconds), _MAX_RESUME_AFTER_SECONDS)
 
-    def gone(self) -> None:
+    def gone(self, now: float) -> None:
         """Note that the socket is gone, or could not be opened."""
         self.connected = False
+        self._num_overdue += now >= self.dial_until
         self.dial_until = math.inf
 
     def lost(self, why: ConnectionLost | ProtocolError, now: float) -> bool:

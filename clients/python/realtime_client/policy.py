@@ -10,12 +10,12 @@ from dataclasses import dataclass
 class Policy:
     """The policy of a client. `max_retry_seconds`: how long to keep trying without any progress, both to connect and to
     have a request accepted that the server refused for now; at least twice what a restarting server says that it needs.
-    `connect_timeout_seconds`: how long one attempt to open a socket may take. `request_timeout_seconds`: how long one
-    attempt of a request over HTTP may take, its answer included. `max_buffer_bytes`: how much one unread response may
-    hold here before it is detached at the server and fetched later. `num_lanes`: how many creates run at once; more
-    wait here. `heartbeat_seconds` (at least 1): the interval of heartbeats to ask the server for; after
-    `max_missed_heartbeats` of silence the socket is given up, and running responses are resumed on another. None: the
-    operator's setting, and pings alone.
+    `connect_timeout_seconds`: how long an attempt to open a socket may take; up to four times that after attempts that
+    took too long. `request_timeout_seconds`: how long one attempt of a request over HTTP may take, its answer included.
+    `max_buffer_bytes`: how much one unread response may hold here before it is detached at the server and fetched
+    later. `num_lanes`: how many creates run at once; more wait here. `heartbeat_seconds` (at least 1): the interval of
+    heartbeats to ask the server for; after `max_missed_heartbeats` of silence the socket is given up, and running
+    responses are resumed on another. None: the operator's setting, and pings alone.
     """
 
     initial_delay_seconds: float = 0.25

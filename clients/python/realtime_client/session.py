@@ -216,7 +216,7 @@ class Session:
 
     def disconnected(self, lost: ConnectionLost | ProtocolError, now: float) -> None:
         """Note that the socket is gone, or could not be opened. Decides whether and when to try again."""
-        self._link.gone()
+        self._link.gone(now)
         self._outbox.clear()
         self._inputs.cut()
         self._cuts.disconnected()

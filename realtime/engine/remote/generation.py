@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -130,16 +131,15 @@ class Generation:
         """Read the tokens one by one. How an engine bundles them differs from run to run, and must not show: an answer
         that goes on after a crash has the events again that were sent and not stored.
         """
-        token_ids, answer = choice.token_ids or [], self._answer
-        positions = choice.logprobs.content if choice.logprobs is not None else None
-        for number in range(len(token_ids) - 1):
-            one = slice(number, number + 1)
-            chunk = self._reader.read(token_ids[one], positions[one] if positions is not None else None, None, None)
+        token_ids, answer = choice.token_ids or [None], self._answer
+        positions = choice.logprobs.content if choice.logprobs is not None and choice.token_ids else repeat(None)
+        *earlier, newest = zip(token_ids, positions, strict=False)
+        for token_id, position in earlier:
+            chunk = self._reader.read(token_id, position, None, None)
             yield chunk
             if chunk.finish is not None:  # by a stop string
                 return
-        newest = positions[-1:] if positions is not None and token_ids else None
-        yield self._reader.read(token_ids[-1:], newest, answer.finish, answer.stop_reason)
+        yield self._reader.read(*newest, answer.finish, answer.stop_reason)
 
     def _take(self, chunk: TokenChunk) -> None:
         if self._by_us:
@@ -192,7 +192,7 @@ class Generation:
     def _end_aborted(self) -> None:
         """End it with the text that was held back for a stop string."""
         if self.live:
-            self._deliver(self._reader.read((), None, FinishReason.ABORT, None))
+            self._deliver(self._reader.read(None, None, FinishReason.ABORT, None))
 
     def fail(self, error: EngineError) -> None:
         """Make `error` the sink's last call, if it still expects one."""

@@ -212,30 +212,23 @@ class Reader:
                 self._logprobs.logprobs.extend({token_id: None} for token_id in context)  # internal: as context only
 
     def read(
-        self, token_ids: Sequence[int], positions: Sequence[Any] | None, finish: FinishReason | None,
-        stop_reason: int | str | None,
-    ) -> TokenChunk:  # fmt: skip
-        """Read new tokens. The chunk also has an end if a stop string has come that the engine has not seen; what came
-        with it and behind it is left out.
+        self, token_id: int | None, position: Any, finish: FinishReason | None, stop_reason: int | str | None
+    ) -> TokenChunk:
+        """Read the next token with its log probabilities, or an end without one. The chunk also has an end if a stop
+        string has come that the engine has not seen.
         """
+        token_ids = () if token_id is None else (token_id,)
         by_token = finish is FinishReason.STOP and not isinstance(stop_reason, str)
         detokenizer = self._detokenizer
         if detokenizer.stop:
-            for number, token_id in enumerate(token_ids, 1):
-                found = detokenizer.update([token_id], by_token and number == len(token_ids))
-                if found is not None:
-                    finish, stop_reason = FinishReason.STOP, found
-                    token_ids, positions = token_ids[:number], positions and positions[:number]
-                    break
+            found = detokenizer.update(list(token_ids), by_token)
+            if found is not None:
+                finish, stop_reason = FinishReason.STOP, found
             text = detokenizer.get_next_output_text(finish is not None, True)
         else:  # as `update` does, which puts the text together anew for each token
-            shown = len(token_ids) - (by_token and len(token_ids) > 0)
-            text = ""
-            for number, token_id in enumerate(token_ids):
-                detokenizer.token_ids.append(token_id)
-                if number < shown:
-                    text += detokenizer.decode_next(token_id)
-        logprobs = None if positions is None else [self._read_position(position) for position in positions]
+            detokenizer.token_ids += token_ids
+            text = "" if token_id is None or by_token else detokenizer.decode_next(token_id)
+        logprobs = None if position is None else [self._read_position(position)]
         return TokenChunk(text, token_ids, finish, stop_reason if finish is FinishReason.STOP else None, 0, logprobs)
 
     def _read_position(self, position: Any) -> list[TokenLogprob]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import stat
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -33,6 +34,11 @@ _ROOM = 2 / 3  # of a store's memory that answers may take
 _MIN_LETTERS = 12  # different ones in a secret
 _MAX_PEERS = 32  # that are visited
 _LOOPBACK_ADVICE = "--advertise ws://HOST:PORT with an address of this machine that the others reach"
+
+_CERTIFICATE_ADVICE = (
+    "a certificate for the host in that address, from an authority that this machine trusts, or one that SSL_CERT_FILE "
+    "names"
+)
 
 
 def look_at_cluster(settings: Settings) -> Iterator[Finding]:
@@ -167,7 +173,7 @@ async def _visits(node: Node, peers: Sequence[Peer]) -> AsyncIterator[Finding]:
         else:
             text = f"{peer.node} at {_printable(peer.url)} is not reached: {_why(error)}"
             advice = "its --advertise, a firewall, or TLS (wss://); and the same secret on both"
-            yield Finding("other node", "error", text, advice)
+            yield Finding("other node", "error", text, _advice(error, advice))
 
 
 def _own(node: Node, error: Exception | None, *, runs: bool) -> Finding:
@@ -179,7 +185,12 @@ def _own(node: Node, error: Exception | None, *, runs: bool) -> Finding:
     if isinstance(error, ConnectionRefusedError) and not runs:
         return Finding(name, "note", f"nothing listens at {url} yet: look again when the server runs")
     advice = "it has to lead to this server's own port, past every proxy that does not pass /cluster/ on"
-    return Finding(name, "error" if runs else "warning", f"{url} does not lead to this node: {_why(error)}", advice)
+    text = f"{url} does not lead to this node: {_why(error)}"
+    return Finding(name, "error" if runs else "warning", text, _advice(error, advice))
+
+
+def _advice(error: Exception, otherwise: str) -> str:
+    return _CERTIFICATE_ADVICE if isinstance(error, ssl.SSLCertVerificationError) else otherwise
 
 
 async def _visit(node: Node, peer: Peer) -> Exception | None:

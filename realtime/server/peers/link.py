@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import ssl
 import time
 from collections.abc import Callable
 from typing import Literal, Protocol
@@ -376,4 +377,6 @@ def reason_of(error: BaseException) -> str:
         return str(error)
     if isinstance(error, ConnectionClosed):
         return "it hung up on the handshake, as a node does with another secret"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
     return "it says what no node says" if isinstance(error, Garbage) else type(error).__name__

@@ -20,6 +20,7 @@ from realtime.store.conversations import Conversation
 from realtime.store.packed.journal import Chunk, decode_chunks
 from realtime.store.packed.past import PastJournal, ReadHead
 from realtime.store.packed.records import decode_head
+from realtime.store.records import PastGeneration
 
 from . import keys
 from .backend import Away, Backend, Changes, Conflict, Expected, Fenced, Key, Lease
@@ -48,6 +49,18 @@ class _Where(NamedTuple):
     checks: dict[Key, Expected]
     sets: dict[Key, bytes]
     is_own: bool = False
+
+
+class _MayTake(NamedTuple):
+    """The orphans that may be taken; see Membership.adopt."""
+
+    in_own: bool
+    leave: frozenset[str]
+
+    def __call__(self, where: _Where, generations: Sequence[PastGeneration]) -> bool:
+        if where.is_own or self.in_own:
+            return where.is_own
+        return not generations or generations[-1].begun.fingerprint not in self.leave
 
 
 class Adoption:
@@ -116,11 +129,14 @@ class Adoption:
             ]
         return found
 
-    async def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> list[ReadHead]:
-        """Become the owner of orphans, except those in conversations of other live nodes. `in_own`: only of those in
-        this node's conversations. Return those that this node got, in the order of the ids. Raises Fenced.
+    async def adopt(
+        self, response_ids: Sequence[str], *, in_own: bool = False, leave: frozenset[str] = frozenset()
+    ) -> list[ReadHead]:
+        """Become the owner of orphans, except those in conversations of other live nodes. Return those that this node
+        got, in the order of the ids. `in_own`, `leave`: see Membership. Raises Fenced.
         """
         own = self.lease
+        may_take = _MayTake(in_own, leave)
         by_lease: dict[Lease, list[_Found]] = {}
         for found in await self._open(response_ids):
             by_lease.setdefault(found[2], []).append(found)
@@ -130,7 +146,7 @@ class Adoption:
                 continue
             chunks = await self._chunks(lease, {row.number for _, row, _ in orphans})
             for orphan in orphans:
-                read = await self._patiently(self._take_one, orphan, chunks.get(orphan[1].number, []), own, in_own)
+                read = await self._patiently(self._take_one, orphan, chunks.get(orphan[1].number, []), own, may_take)
                 if read is not None:
                     got[orphan[0]] = read
         return [got[one] for one in dict.fromkeys(response_ids) if one in got]
@@ -235,39 +251,36 @@ class Adoption:
             return None
         return _Where({owner: value, there: True}, {owner: mine})
 
-    async def _take_one(self, orphan: _Found, chunks: list[Chunk], own: Lease, in_own: bool) -> ReadHead | None:
-        """Become the owner of one response under this lease, if its conversation allows it. None: another node did, or
+    async def _take_one(self, orphan: _Found, chunks: list[Chunk], own: Lease, may_take: _MayTake) -> ReadHead | None:
+        """Become the owner of one response under this lease, if it may be taken. None: another node did, or shall, or
         it is gone. Raises Fenced, also under another lease by now: who asked does not expect the response any more.
 
         All that can fail comes before the commit: what is owned by a live node and not known to it would never go on.
         """
         response_id, row, _ = orphan
         where = await self._conversation_of(row)
-        if where is None or (in_own and not where.is_own):
+        if where is None:
             return None
         try:
             head = decode_head(row.body)
         except ValueError:
             logger.error("response not adopted, its head is damaged response_id=%s", response_id)
             return None
-        parent = await self._parent(row.turn)
-        if self.lease != own:
-            raise Fenced
-        number = await self._take(orphan, where, chunks)
-        if number is None:
-            return None
-        past = PastJournal(number, head, parent)
+        self._adopted += 1
+        number = -self._adopted  # those that begin here are above 0
+        past = PastJournal(number, head, await self._parent(row.turn))
         for chunk in chunks:
             past.take(chunk)
-        return past.read()
+        read = past.read()
+        if self.lease != own:
+            raise Fenced
+        return read if may_take(where, read.generations) and await self._take(orphan, where, chunks, number) else None
 
-    async def _take(self, orphan: _Found, where: _Where, chunks: list[Chunk]) -> int | None:
-        """Become the owner of one response, under a new number. None: another node did, or it is gone."""
+    async def _take(self, orphan: _Found, where: _Where, chunks: list[Chunk], number: int) -> bool:
+        """Become the owner of one response, under this number. False: another node did, or it is gone."""
         response_id, row, old = orphan
         lease, journal = self.lease, self._journal
         assert journal is not None
-        self._adopted += 1
-        number = -self._adopted  # those that begin here are above 0
         head = HeadRow(number, row.turn, row.body)
         rows = journal.copy(number, chunks)
         sets = {
@@ -284,11 +297,11 @@ class Adoption:
             there = await self._patiently(self._backend.get, [keys.owner(response_id), keys.head(response_id)])
             if there != [keys.pack_owner(lease), encode(head)]:  # else the answer was lost
                 journal.end(number)
-                return None
+                return False
         except BaseException:
             journal.end(number)
             raise
-        return number
+        return True
 
     async def _parent(self, turn_id: str | None) -> Turn | None:
         try:

@@ -35,7 +35,8 @@ def tenant_digest(tenant: str) -> bytes:
 
 class Peer(msgspec.Struct, frozen=True):
     """A live node. url: where the other nodes reach it; empty: they ask it for nothing. num_running: responses that are
-    not over. tenants: whose number of places is limited.
+    not over. tenants: whose number of places is limited. engine: the fingerprint of its engine, see Loaded; empty: none
+    has served yet.
     """
 
     node: str
@@ -44,6 +45,7 @@ class Peer(msgspec.Struct, frozen=True):
     state: State
     num_running: int
     tenants: tuple[TenantPlaces, ...] = ()
+    engine: str = ""
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -97,7 +99,7 @@ class Membership(Protocol):
     async def look(self) -> None:
         """Look which other nodes live now."""
 
-    def announce(self, state: State, num_running: int, tenants: Sequence[TenantPlaces] = ()) -> None:
+    def announce(self, state: State, num_running: int, tenants: Sequence[TenantPlaces] = (), engine: str = "") -> None:
         """Publish this node's data to the others, with the next renewal."""
 
     async def join(self) -> None:
@@ -125,10 +127,13 @@ class Membership(Protocol):
     async def open_of(self, tenant: str) -> Sequence[tuple[str, Owner]]:
         """Return the responses of a tenant that are not over, with their owners, live or not."""
 
-    def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> AsyncIterator[Unfinished]:
+    def adopt(
+        self, response_ids: Sequence[str], *, in_own: bool = False, leave: frozenset[str] = frozenset()
+    ) -> AsyncIterator[Unfinished]:
         """Become the owner of orphans and of their conversations, and yield those that this node got. The others are
         another node's, or over, or in a conversation that another live node has in memory, which is to adopt them.
-        `in_own`: take only those in conversations of this node.
+        `in_own`: take only those in conversations of this node. `leave`: fingerprints of engines; what they have begun
+        is not taken, unless it is in a conversation of this node, which nobody else may write.
         """
 
     async def take_once(self, key: str, seconds: float) -> bool:

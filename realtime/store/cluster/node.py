@@ -46,6 +46,7 @@ class _Told(msgspec.Struct, array_like=True):
     state: State
     num_running: int
     tenants: tuple[TenantPlaces, ...] = ()
+    engine: str = ""
 
 
 class Reset(msgspec.Struct, frozen=True):
@@ -61,7 +62,7 @@ _decode = msgspec.msgpack.Decoder(_Told).decode
 def peer_of(lease: LiveLease) -> Peer:
     """Return what the node of a lease tells of itself."""
     said = _decode(lease.told)
-    return Peer(lease.node, lease.epoch, said.url, said.state, said.num_running, said.tenants)
+    return Peer(lease.node, lease.epoch, said.url, said.state, said.num_running, said.tenants, said.engine)
 
 
 class ClusterNode(Membership):
@@ -132,9 +133,9 @@ class ClusterNode(Membership):
         """See Membership."""
         self._meet(await self._host.ask(self._backend.leases()))
 
-    def announce(self, state: State, num_running: int, tenants: Sequence[TenantPlaces] = ()) -> None:
+    def announce(self, state: State, num_running: int, tenants: Sequence[TenantPlaces] = (), engine: str = "") -> None:
         """See Membership."""
-        self._told = _Told(self._url, state, num_running, tuple(tenants))
+        self._told = _Told(self._url, state, num_running, tuple(tenants), engine)
 
     async def join(self) -> None:
         """See Membership."""
@@ -188,9 +189,11 @@ class ClusterNode(Membership):
         """See Membership."""
         return await self._host.ask(self._adoption.open_of(tenant))
 
-    async def adopt(self, response_ids: Sequence[str], *, in_own: bool = False) -> AsyncIterator[Unfinished]:
+    async def adopt(
+        self, response_ids: Sequence[str], *, in_own: bool = False, leave: frozenset[str] = frozenset()
+    ) -> AsyncIterator[Unfinished]:
         """See Membership."""
-        for read in await self._host.ask(self._adoption.adopt(response_ids, in_own=in_own)):
+        for read in await self._host.ask(self._adoption.adopt(response_ids, in_own=in_own, leave=leave)):
             yield self.on_adopted(read)
 
     async def take_once(self, key: str, seconds: float) -> bool:

@@ -30,13 +30,14 @@ class ReadHead(msgspec.Struct, frozen=True):
     epoch: str
     earlier: Mapping[str, int]
     left: bool
+    lonely: bool
     damaged: bool
 
     def unfinished(self) -> Unfinished:
         """Return it in the service's form."""
         return Unfinished(
             self.head, self.events, self.tip, self.generations, self.attempts, self.epoch, self.earlier, self.left,
-            self.damaged,
+            self.lonely, self.damaged,
         )  # fmt: skip
 
 
@@ -54,7 +55,7 @@ class PastJournal:
         self._attempts = 1
         self._epoch = head.epoch
         self._earlier: dict[str, int] = {}
-        self._left = False
+        self._left = self._lonely = False
         self._is_damaged = False
 
     def take(self, chunk: Chunk) -> None:
@@ -76,7 +77,8 @@ class PastJournal:
         elif note is not None:
             if note.epoch != self._epoch:
                 self._earlier[self._epoch] = chunk.first
-            self._attempts, self._epoch, self._left = note.attempts, note.epoch, note.left
+            self._attempts, self._epoch = note.attempts, note.epoch
+            self._left, self._lonely = note.left, note.lonely
         if given is not None and self._generations:
             self._generations[-1].chunks.append(given)
 
@@ -84,5 +86,5 @@ class PastJournal:
         """Return all of it."""
         return ReadHead(
             self._number, self._head, self._events, self._tip, self._generations, self._attempts, self._epoch,
-            self._earlier, self._left, self._is_damaged,
+            self._earlier, self._left, self._lonely, self._is_damaged,
         )  # fmt: skip

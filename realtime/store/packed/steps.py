@@ -43,6 +43,7 @@ class _GoesOn(msgspec.Struct, array_like=True, tag=1):
     attempts: int
     epoch: str
     left: bool
+    lonely: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -79,7 +80,7 @@ def note_in(chunk: Chunk, parent: Turn | None) -> Note | None:
         return None
     kept = _decode_note(chunk.note)
     if isinstance(kept, _GoesOn):
-        return GoesOn(attempts=kept.attempts, epoch=kept.epoch, left=kept.left)
+        return GoesOn(attempts=kept.attempts, epoch=kept.epoch, left=kept.left, lonely=kept.lonely)
     prompt = unpack_prompt(kept.prompt, parent) if kept.prompt is not None else None
     if prompt is not None and digest_of(prompt) != kept.digest:
         prompt = None
@@ -96,7 +97,7 @@ def note_in(chunk: Chunk, parent: Turn | None) -> Note | None:
 
 def _packed(note: Note) -> _Begun | _GoesOn:
     if isinstance(note, GoesOn):
-        return _GoesOn(note.attempts, note.epoch, note.left)
+        return _GoesOn(note.attempts, note.epoch, note.left, note.lonely)
     prompt = note.prompt
     assert prompt is not None
     packed = pack_prompt(prompt, note.parent) if not prompt.pictures else None

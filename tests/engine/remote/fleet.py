@@ -19,7 +19,8 @@ from ..recorder import Recorder
 
 
 class Reader:
-    def read(self, ids: Any, positions: Any, finish: Any, stop_reason: Any) -> TokenChunk:
+    def read(self, token_id: Any, position: Any, finish: Any, stop_reason: Any) -> TokenChunk:
+        ids = [] if token_id is None else [token_id]
         return TokenChunk("".join(f"{one} " for one in ids), ids, finish, stop_reason)
 
 

@@ -63,6 +63,24 @@ async def test_how_an_engine_bundles_tokens_does_not_show() -> None:
     assert (len(bundled.chunks), bundled.finish) == (20, FinishReason.LENGTH)
 
 
+async def test_what_comes_in_one_bundle_behind_a_stop_string_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopper, read = answer(PROMPT, 20, 3)[5], Reader.read
+
+    def stopping(self: Reader, token_id: Any, position: Any, finish: Any, stop_reason: Any) -> Any:
+        return read(self, token_id, position, FinishReason.STOP if token_id == stopper else finish, stop_reason)
+
+    async def at_once(engine: TokenEngine, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        said = event(answer(PROMPT, 20, 3), "length") + b"data: [DONE]\n\n"
+        writer.write(STREAM + chunk(said) + b"0\r\n\r\n")
+        await writer.drain()
+
+    monkeypatch.setattr(Reader, "read", stopping)
+    async with token_engines(1) as engines, fleet(engines) as one:
+        engines[0].play = [at_once]
+        sink = await one.run(PROMPT, seed=3)
+    assert (sink.token_ids, sink.finish) == (answer(PROMPT, 20, 3)[:6], FinishReason.STOP)
+
+
 async def test_a_conversation_stays_and_others_spread() -> None:
     async with token_engines(3) as engines, fleet(engines) as all_of_them:
         await all_serve(all_of_them)

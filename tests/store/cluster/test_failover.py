@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from realtime.store.cluster.commit_order import CommitOrder
 from realtime.store.cluster.stores import make_backend
 from tests.support.long import LONG
 from tests.support.replicas import replicated, sentinel
+from tests.support.steps import until
 
 from .test_nodes import Cluster, adopt, begin, event
 
@@ -83,6 +84,34 @@ async def test_whose_commits_are_lost_is_fenced_though_its_lease_is_live(kind: s
         again = await a.backend.acquire("a", HOUR, b"")
         assert again is not None
         await Writer(a.backend, again).write(6)
+        for one in (a, b):
+            await one.backend.close()
+
+
+async def test_hosts_of_a_url_are_asked_for_the_primary_and_nothing_that_was_acknowledged_is_lost() -> None:
+    """The primary is killed while two nodes write, and nobody tells them where the next one is."""
+    async with replicated("postgres") as store:
+        await store.wait_for_each_other()
+        a, b = [await opened(store.url_of_both, name) for name in "ab"]
+        acknowledged: list[int] = []
+
+        async def write(writer: Writer, names: Iterable[int]) -> None:
+            for name in names:
+                await writer.write(name)
+                acknowledged.append(name)
+
+        async with asyncio.TaskGroup() as group:
+            for writer, names in ((a, range(0, 100, 2)), (b, range(1, 100, 2))):
+                group.create_task(write(writer, names))
+            await until(lambda: len(acknowledged) > 20, "writes to the first primary")
+            store.kill()
+            before = list(acknowledged)
+            await store.part()
+            kept = await patiently(lambda: a.backend.get([b"record/%d" % name for name in before]))
+            assert list(kept) == [b"x"] * len(before)
+        assert list(await b.backend.get([b"record/%d" % name for name in range(100)])) == [b"x"] * 100
+        assert await a.renew()
+        assert await b.renew()
         for one in (a, b):
             await one.backend.close()
 

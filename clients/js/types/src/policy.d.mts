@@ -6,7 +6,8 @@
  * @property {number} maxDelaySeconds What it doubles up to.
  * @property {number} maxRetrySeconds How long to go on without any progress: to connect, and to have a request taken
  *   that was refused for now. At least twice what a server that is being restarted says that it needs.
- * @property {number} connectTimeoutSeconds How long one attempt to open a socket may take, the key's function included.
+ * @property {number} connectTimeoutSeconds How long an attempt to open a socket may take, the key's function included;
+ *   up to four times as long after attempts that took too long.
  * @property {number} requestTimeoutSeconds How long one attempt of a request over HTTP may take, its answer included.
  * @property {number} maxBufferLength Characters of unread events of one response; with more it is detached at the
  *   server and the rest is fetched later.
@@ -32,7 +33,8 @@ export type Policy = {
      */
     maxRetrySeconds: number;
     /**
-     * How long one attempt to open a socket may take, the key's function included.
+     * How long an attempt to open a socket may take, the key's function included;
+     * up to four times as long after attempts that took too long.
      */
     connectTimeoutSeconds: number;
     /**

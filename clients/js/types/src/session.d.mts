@@ -96,7 +96,8 @@ export declare class Session {
      */
     check(now: number): void;
     /**
-     * An attempt to open a socket begins; it is to be given up at `dialUntil`.
+     * An attempt to open a socket begins; it is to be given up at `dialUntil`. After one that took too long it has twice the
+     * time: whoever is slow gets through at last, this page or the server.
      *
      * @param {number} now
      */
