@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +131,8 @@ class Generation:
         """Read the tokens one by one. How an engine bundles them differs from run to run, and must not show: an answer
         that goes on after a crash has the events again that were sent and not stored.
         """
-        token_ids, answer = choice.token_ids or [None], self._answer
+        answer = self._answer
+        token_ids: Sequence[int | None] = choice.token_ids or (None,)
         positions = choice.logprobs.content if choice.logprobs is not None and choice.token_ids else repeat(None)
         *earlier, newest = zip(token_ids, positions, strict=False)
         for token_id, position in earlier:
