@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from realtime_client import Policy
+from tests.support.patience import SECONDS
 from tests.support.real import RealServer
 
 pytestmark = pytest.mark.vllm
@@ -129,8 +130,8 @@ async def langchain(url: str, weather: Weather, interrupt: Callable[[Texts], Any
 
 def responses(real: RealServer, limit: int) -> list[dict[str, Any]]:
     """Those that were created last, the last one first."""
-    listed = httpx2.get(f"{real.base_url}/responses", params={"limit": limit}).json()["data"]
-    return [httpx2.get(f"{real.base_url}/responses/{one['id']}").json() for one in listed]
+    listed = httpx2.get(f"{real.base_url}/responses", params={"limit": limit}, timeout=SECONDS).json()["data"]
+    return [httpx2.get(f"{real.base_url}/responses/{one['id']}", timeout=SECONDS).json() for one in listed]
 
 
 def text_of(response: dict[str, Any]) -> Any:
@@ -158,5 +159,7 @@ async def test_a_tool_loop_that_is_interrupted_goes_on(real: RealServer, framewo
     assert (cut["status"], cut["incomplete_details"]) == ("cancelled", {"reason": "cancelled"})
     assert 0 < cut["usage"]["output_tokens"] < LONG
     assert (last["status"], text_of(last)) == ("completed", {"sunny": "yes"})
-    items = httpx2.get(f"{real.base_url}/responses/{last['id']}/input_items", params={"limit": 100}).json()["data"]
+    items = httpx2.get(
+        f"{real.base_url}/responses/{last['id']}/input_items", params={"limit": 100}, timeout=SECONDS
+    ).json()["data"]
     assert "function_call_output" in [item["type"] for item in items] or last["previous_response_id"] == cut["id"]
