@@ -277,7 +277,7 @@ class Connection:
         """Return whether a call of `frames` may lead to anything: something to send, or the end of the connection."""
         control = self._control
         ends = self._creates.ending is not None or self._closing.decided is not None or control.overflowed
-        return bool(control.waiting) or ends or self._readers.behind
+        return bool(control.waiting) or ends or self._readers.due
 
     @property
     def may_wait(self) -> bool:

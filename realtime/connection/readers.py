@@ -109,6 +109,15 @@ class Readers:
         return False
 
     @property
+    def due(self) -> bool:
+        """Return whether a call of `read` may lead to anything: to an entry, or to the end of a reader."""
+        for reader in self._rotation:
+            log, position = reader.log, reader.position
+            if position != log.tip or position < log.floor or log.sealed:
+                return True
+        return False
+
+    @property
     def may_wait(self) -> bool:
         """Return whether there are only deltas to read that continue one the client already has."""
         for reader in self._rotation:
@@ -172,12 +181,12 @@ class Readers:
         out: list[bytes] = []
         read: list[Reader] = []
         for reader in self._rotation:
-            log, following = reader.log, reader.position + 1
+            log, position = reader.log, reader.position
             tip = log.tip
-            if tip < following and reader.position >= log.floor:
+            if tip == position and log.floor <= position and not log.sealed:
                 continue
             entry = log.newest_delta
-            if entry is None or tip != following or reader.catch_up is not None or reader.epoch != log.epoch:
+            if entry is None or tip != position + 1 or reader.catch_up is not None or reader.epoch != log.epoch:
                 return []
             out.append(entry)
             read.append(reader)

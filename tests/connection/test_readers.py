@@ -276,3 +276,41 @@ def test_nothing_is_due_until_there_is_something_to_send_or_the_connection_ends(
     assert not desk.connection.due
     desk.connection.drain(1.0)
     assert desk.connection.due
+
+
+def test_an_end_without_events_is_told_though_others_have_a_delta_each() -> None:
+    overtaken, other = Answer("resp_0").say("a"), Answer("resp_1").say("a")
+    readers, (first, second) = reading(overtaken, other)
+    first.position, second.position = overtaken.log.tip + 9, other.log.tip  # it has had what did not come again
+    other.say("b")
+    overtaken.finish()
+    assert readers.newest_of_all() == []
+    entries, done = readers.read(PULL)
+    assert entries == [other.written[-1]]
+    assert done == [(first, None)]
+
+
+def test_what_a_reader_waits_for_in_vain_is_told_though_others_have_a_delta_each() -> None:
+    gone, other = Answer("resp_0").say("a"), Answer("resp_1").say("a")
+    readers, (first, second) = reading(gone, other)
+    first.position, second.position = gone.log.tip + 9, other.log.tip
+    other.say("b")
+    gone.log.fail(WireError(ErrorCode.SERVER_ERROR, "gone"))
+    assert readers.newest_of_all() == []
+    _, done = readers.read(PULL)
+    assert [one for one, _ in done] == [first]
+
+
+def test_an_end_without_events_is_due() -> None:
+    for end in (
+        lambda log: log.fail(WireError(ErrorCode.SERVER_ERROR, "gone")),
+        lambda log: setattr(log, "sealed", True),
+    ):
+        desk = Desk()
+        answer = desk.start("a").say("a")
+        desk.pull()
+        assert not desk.connection.due
+        end(answer.log)
+        assert desk.connection.due
+        desk.pull()
+        assert not desk.connection.due
