@@ -51,7 +51,7 @@ def report(watch: Watch, job: Job, response: Response, stages: Stages, log: Even
         reason=_reason(response),
         num_generated=stages.answering.num_generated,
         abort_ms=abort_ms,
-        num_events=log.tip + log.num_unseen,
+        num_events=log.next_number,
         finish_reasons=_finish_reasons(response),
         input=partial(_json, job.request.items),
         output=partial(_json, response.output),

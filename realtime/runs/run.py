@@ -293,7 +293,7 @@ class Run:
     def _write(self, new: Iterable[events.Event], chunk: TokenChunk | None = None) -> None:
         """Append to the log, and to the journal: also what came before an event that could not be appended."""
         log = self.whole_log
-        first, entries = log.tip + log.num_unseen, []
+        first, entries = log.next_number, []
         try:
             for event in new:
                 entries.append(log.append(event))
@@ -308,8 +308,7 @@ class Run:
         if self.committed is not None:
             self.committed.grown()
         if self._past is not None:  # what was made again is there
-            log = self.whole_log
-            entries = entries[len(entries) - (log.tip + log.num_unseen - first) :]
+            entries = entries[len(entries) - (self.whole_log.next_number - first) :]
             chunk = None if self.stages.answering.replaying else chunk
         journal = self._journal
         if journal is None or not (entries or chunk is not None):
@@ -335,7 +334,7 @@ class Run:
         """Write to the journal what is needed to continue."""
         journal, self._journal = self._journal, None
         if journal is not None:
-            journal.note(self.response_id, self.whole_log.tip, note)
+            journal.note(self.response_id, self.whole_log.next_number, note)
             self._journal = journal
 
     # -- the life
@@ -426,7 +425,7 @@ class Run:
 
     def _write_last(self, event: events.Event) -> None:
         log = self.whole_log
-        first = log.tip + log.num_unseen
+        first = log.next_number
         self._record(first, [log.append_last(event)], None)
 
     def leave(self) -> None:

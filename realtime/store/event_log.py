@@ -131,14 +131,14 @@ class StoredLog(msgspec.Struct, frozen=True):
 class EventLog:
     """Events of one response as immutable bytes, numbered from 0 without a gap.
 
-    `floor` is the oldest number kept, `tip` the number of the next event; `floor == tip` means empty. `max_bytes` and
+    `floor` is the oldest number kept, `tip` the number after the newest; `floor == tip` means empty. `max_bytes` and
     `max_entries` bound what is kept: the oldest entries go first, the newest always stays. `sealed`: the terminal event
     is in; nothing more will come. `milestone`: the number of the newest event that is more than a delta; -1: there is
     none.
 
     All this is said of what readers see. A log that withholds its end has `num_unseen` more events, which no reader
     gets before they are shown; `ended`: the terminal event is among those, or among the others. `failure`: why readers
-    get nothing more.
+    get nothing more. Whoever writes goes by `next_number`, whoever reads by `tip`.
     """
 
     __slots__ = (
@@ -174,6 +174,11 @@ class EventLog:
         self._unseen: list[Entry] | None = None  # None: nothing is withheld
 
     @property
+    def next_number(self) -> int:
+        """The number of the next event that is appended."""
+        return self.tip + self.num_unseen
+
+    @property
     def num_bytes(self) -> int:
         """The bytes held."""
         return self._num_bytes + self._shared.num_bytes
@@ -182,7 +187,7 @@ class EventLog:
         """Stamp, encode, check and keep one event, and return it as bytes. Raises GrammarError, and then the log has
         not changed.
         """
-        entry = self._stamp(event, self.tip + self.num_unseen)  # before the grammar moves on: it may fail as well
+        entry = self._stamp(event, self.next_number)  # before the grammar moves on: it may fail as well
         self._grammar.accept(event)
         self._keep(entry, event)
         return entry
@@ -211,7 +216,7 @@ class EventLog:
         producer, because a log without an end is worse than an item without one. Also for the events before it in a log
         that was restored.
         """
-        entry = self._stamp(terminal, self.tip + self.num_unseen)
+        entry = self._stamp(terminal, self.next_number)
         self._grammar.abandon()
         self._keep(entry, terminal)
         return entry
