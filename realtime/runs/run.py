@@ -24,7 +24,7 @@ from realtime.store.event_log import EventLog, Log
 from realtime.store.records import GoesOn, Head, Note
 from realtime.store.restored_log import Diverged
 from realtime.wire import events
-from realtime.wire.errors import WireError
+from realtime.wire.errors import WireError, draining
 from realtime.wire.events import QueuePlace
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import Place, StopKind
@@ -255,6 +255,11 @@ class Run:
         """Tell readers that its end can't be shown now."""
         self.whole_log.fail(error)
         self.audience.notify()
+
+    @property
+    def failure(self) -> WireError | None:
+        """Return why no more of it comes here, though its readers have not seen its end."""
+        return draining() if self.whole_log.left else self.whole_log.failure
 
     @property
     def has_begun(self) -> bool:

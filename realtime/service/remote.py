@@ -15,6 +15,7 @@ from realtime.context.turns import Turn
 from realtime.runs.audience import Wake
 from realtime.store.copied_log import CopiedLog
 from realtime.wire import codec
+from realtime.wire.errors import WireError
 from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.response import Response
 
@@ -123,6 +124,11 @@ class Remote:
     def over(self) -> bool:
         """See Source."""
         return self.log.sealed
+
+    @property
+    def failure(self) -> WireError | None:
+        """See Run."""
+        return self.log.failure
 
     @property
     def response(self) -> Response:

@@ -223,7 +223,7 @@ class Service:
         if isinstance(found, Remote):
             return found
         if found.over:
-            await self._delivery.settled(response_id)
+            await self._settled(response_id)
             raise already_over(response_id)
         found.stop(how, delivered, cutoff)
         return found
@@ -288,6 +288,10 @@ class Service:
         """
         await self._patience.bounded(committed(self._stores.batches))
 
+    async def _settled(self, response_id: str) -> None:
+        """Wait until what a response that is over has come to is stored. Raises WireError."""
+        await self._patience.bounded(self._delivery.settled(response_id))
+
     async def begun(self, source: Source) -> None:
         """Wait until a response that was created may be told of otherwise than by its events. Raises WireError."""
         if isinstance(source, Run):
@@ -312,7 +316,7 @@ class Service:
         found = await self.retrieve(principal, response_id)
         if found.response.status == "cancelled":
             if not isinstance(found, Run):
-                await self._delivery.settled(response_id)
+                await self._settled(response_id)
             return found
         stopped = await self.stop(principal, response_id, "cancel")
         assert isinstance(stopped, Run)  # doors hand what runs elsewhere to the other node

@@ -88,10 +88,11 @@ class Truncations:
         try:
             async with self._bound():
                 kept = await self._registry.find_source(tenant, response_id, time.time())
-        except WireError:
-            if found.response.truncated and response_id not in self._registry.deleted:  # it is not kept for a moment
-                return CutResponse(found.response, found)
-            raise
+        except WireError as error:
+            is_kept = error.code is not ErrorCode.RESPONSE_NOT_FOUND or response_id in self._registry.deleted
+            if is_kept or not found.response.truncated:  # else it is not kept for a moment
+                raise
+            return CutResponse(found.response, found)
         return await self._cut_or_hand_on(tenant, kept, cutoff, hand_on, found)
 
     async def _cut_or_hand_on(
@@ -142,11 +143,13 @@ class Truncations:
 
 
 async def _end_of(run: Run) -> None:
-    """Wait until a run's terminal event is in its log, and the run is stored."""
+    """Wait until a run's readers have its terminal event, and the run is stored. Raises WireError if they will not have
+    it here.
+    """
     over = asyncio.Event()
 
     def wake() -> None:
-        if run.over:
+        if run.log.sealed or run.failure is not None:
             over.set()
 
     run.audience.follow(wake)
@@ -155,3 +158,5 @@ async def _end_of(run: Run) -> None:
         await over.wait()
     finally:
         run.audience.leave(wake, detached=True)
+    if (failure := run.failure) is not None:
+        raise failure

@@ -21,7 +21,7 @@ from realtime.service.list_pages import PageQuery
 from realtime.service.principal import LOCAL
 from realtime.settings.fields import Settings
 from realtime.wire.errors import ErrorCode, WireError
-from realtime.wire.requests import Characters, ConversationRef, OnDisconnect
+from realtime.wire.requests import Characters, ConversationRef, OnDisconnect, Through
 from tests.support.jobs import make_request
 from tests.support.restarts import House, entries_of, house
 from tests.support.server import changed
@@ -236,6 +236,34 @@ async def test_nobody_waits_without_end_for_a_store_that_does_not_commit(tmp_pat
         here.flush()
         assert (await here.service.show(LOCAL, one.run.response_id)).status == "completed"
         assert list(entries_of(await here.find(one.run.response_id)))[: len(one.got)] == one.got
+
+
+@pytest.mark.parametrize("what", ["resume", "show", "list", "stop", "again", "cancel again"])
+async def test_nobody_waits_without_end_for_what_tells_of_an_end(tmp_path: Path, what: str) -> None:
+    async with house(tmp_path / "store.db", say(*WORDS), settings=changed(look_up_seconds=0.05), waits=True) as here:
+        one = await followed(here, **NAMED)
+        await here.service.cancel(LOCAL, one.run.response_id)
+        await here.settle()
+        calls = {**_asked(here, one), "cancel again": here.service.cancel(LOCAL, one.run.response_id)}
+        asked = calls.pop(what)
+        for other in calls.values():
+            other.close()
+        with pytest.raises(WireError) as refused:
+            await asyncio.wait_for(asked, 10)  # guards against hanging only
+        assert refused.value.spec.retry
+
+
+async def test_who_cuts_an_answer_that_others_go_on_with_is_told(tmp_path: Path) -> None:
+    async with house(tmp_path / "store.db", say(*WORDS), waits=True, abort_ticks=5) as here:
+        one = await followed(here)
+        cut = asyncio.create_task(here.service.truncate(LOCAL, one.run.response_id, Through(3)))
+        await here.settle()
+        assert not one.run.over, "the engine still has it"
+        await here.service.lose()
+        assert one.run.log.left
+        with pytest.raises(WireError) as refused:
+            await asyncio.wait_for(cut, 10)  # guards against hanging only
+        assert refused.value.spec.retry
 
 
 async def test_the_last_ends_are_shown_before_the_service_has_ended(tmp_path: Path) -> None:

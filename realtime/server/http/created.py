@@ -17,7 +17,7 @@ from realtime.runs.run import Run
 from realtime.service.remote import Remote
 from realtime.store.records import AnyResponse, Source
 from realtime.wire import codec
-from realtime.wire.errors import ErrorCode, WireError, draining
+from realtime.wire.errors import ErrorCode, WireError
 from realtime.wire.requests import OnDisconnect, OpaqueId, ResponseCreate
 from realtime.wire.response import Response as ResponseObject
 from realtime.wire.response import ResponseError, is_stopped
@@ -139,9 +139,7 @@ def is_told(found: AnyResponse) -> bool:
 
 def failure_of(found: AnyResponse) -> WireError | None:
     """Return why no more of it comes here, though its readers have not seen its end."""
-    if isinstance(found, Run):
-        return draining() if found.whole_log.left else found.whole_log.failure
-    return found.log.failure if isinstance(found, Remote) else None
+    return found.failure if isinstance(found, Run | Remote) else None
 
 
 async def _wait(
