@@ -80,6 +80,8 @@ async def stream_from_output(call: Call, source: Source, wording: Wording) -> Ss
     answer = stream(call, source, 0, wording)
     patience = call.gateway.settings.connections.sse_keepalive_seconds
     await _wait(call, source, lambda: _has_said(source), seconds=patience, hand_over=answer.follow)
+    if (error := failure_of(source)) is not None:
+        raise error
     response = source.response
     if is_told(source) and response.status in ("failed", "cancelled") and not response.output:
         raise failure(response.error, source.response_id)

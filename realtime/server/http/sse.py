@@ -167,7 +167,7 @@ class SseResponse(Response):
     def _flush_end(self, data: bytes) -> None:
         """Write the rest of a log to which nothing more is added."""
         if self._log.left:
-            self._fail(draining())
+            self._fail(draining(), data)
             return
         last = self._position >= self._log.tip
         if last and self._position > self._log.tip:
@@ -217,7 +217,7 @@ class SseResponse(Response):
         if not self._over.done():
             self._fail(refusals.credential_gone(by_ticket=self._principal.grant is not None))
 
-    def _fail(self, error: WireError) -> None:
-        """End the stream early."""
-        self._peer.write(self._wording.failure(error, self._position) + self._wording.end)
+    def _fail(self, error: WireError, data: bytes = b"") -> None:
+        """End the stream early, after this."""
+        self._peer.write(data + self._wording.failure(error, self._position) + self._wording.end)
         self._end()
