@@ -253,6 +253,62 @@ async def test_nobody_waits_without_end_for_what_tells_of_an_end(tmp_path: Path,
         assert refused.value.spec.retry
 
 
+async def test_an_end_that_is_not_stored_holds_no_place_and_no_metric(tmp_path: Path) -> None:
+    async with house(tmp_path / "store.db", say(*WORDS), settings=changed(max_running_responses=1), waits=True) as here:
+        one = await followed(here)
+        other = await here.create(make_request())
+        assert other.response.status == "queued"
+        await here.service.cancel(LOCAL, one.run.response_id)
+        await here.settle()
+        assert one.read() == []
+        assert other.response.status == "in_progress"
+        assert here.service.num_running == here.service.queue.scheduler.num_running == 1
+        [pulse] = here.service.heartbeat([one.run.response_id, other.response_id]).responses
+        assert pulse.response_id == other.response_id
+
+
+MEANWHILE: dict[str, Callable[[House, Run, str], Coroutine[Any, Any, Any]]] = {
+    "delete": lambda here, run, _: here.service.delete(LOCAL, run.response_id),
+    "delete conversation": lambda here, run, name: here.service.conversations.delete(LOCAL, name),
+    "truncate": lambda here, run, _: here.service.truncate(LOCAL, run.response_id, Through(3)),
+    "cancel or truncate": lambda here, run, _: here.service.cancel_or_truncate(LOCAL, run.response_id, 3),
+    "interrupt": lambda here, run, _: here.service.stop(LOCAL, run.response_id, "interrupt"),
+    "steer": lambda here, run, _: here.service.stop(LOCAL, run.response_id, "steer"),
+    "next turn": lambda here, run, _: here.create(make_request(previous_response_id=run.response_id)),
+    "next in conversation": lambda here, run, name: here.create(make_request(conversation=ConversationRef(id=name))),
+    "resume": lambda here, run, _: here.service.resume(LOCAL, run.response_id, -1, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("store", [True, False])
+@pytest.mark.parametrize("what", MEANWHILE)
+async def test_whatever_is_asked_meanwhile_an_end_is_shown_once_and_at_the_next_commit(
+    tmp_path: Path, what: str, store: bool
+) -> None:
+    async with house(tmp_path / "store.db", say(*WORDS), waits=True) as here:
+        name = here.service.conversations.create(LOCAL, [], {}).id
+        one = await followed(here, store=store, conversation=ConversationRef(id=name))
+        await here.service.cancel(LOCAL, one.run.response_id)
+        await here.settle()
+        assert one.run.over
+        meanwhile = asyncio.create_task(MEANWHILE[what](here, one.run, name))
+        await here.settle()
+        assert one.read() == []
+        here.flush()
+        await here.settle()
+        one.read()
+        events = [json.loads(entry) for entry in one.got]
+        assert [event["sequence_number"] for event in events] == list(range(len(events)))
+        assert [event["done"] for event in events] == [False] * (len(events) - 1) + [True]
+        assert one.done == [(one.done[0][0], None)]
+        here.flush()
+        await asyncio.wait([meanwhile], timeout=10)  # guards against hanging only
+        assert meanwhile.done()
+        if (error := meanwhile.exception()) is not None:
+            assert isinstance(error, WireError)
+            assert not error.spec.retry
+
+
 async def test_who_cuts_an_answer_that_others_go_on_with_is_told(tmp_path: Path) -> None:
     async with house(tmp_path / "store.db", say(*WORDS), waits=True, abort_ticks=5) as here:
         one = await followed(here)
