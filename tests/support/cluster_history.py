@@ -263,7 +263,7 @@ def _epochs(history: History) -> Iterator[str]:
         for reading in history.readings
         if reading.over and (log := _log(history, reading.response_id)) is not None
         if _end_excused(history, reading.response_id, reading.at[-1])
-        if _as_said(reading.events[-1]) != _as_said(log[-1])
+        if reading.next != len(log) or _as_said(reading.events[-1]) != _as_said(log[-1])
         for back in range(_ENDING)
     }
     for (response_id, epoch, number), events in history.heard.items():

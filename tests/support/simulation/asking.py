@@ -54,6 +54,10 @@ class Asking:
                 text = waiting[lane].pop(0)
                 running[lane] = reading = self._clients.begun(node, {**event, "raw": raw.encode()}, text, {})
                 readings.append(reading)
+            elif event["type"] == "response.resumed":  # it goes on as another sample
+                for reading in running.values():
+                    if reading.response_id == event["resumed"]["response_id"]:
+                        reading.epoch = event["resumed"]["epoch"]
             elif "sequence_number" in event and lane in running:
                 reading = running[lane]
                 if event["response_id"] != reading.response_id:
