@@ -207,7 +207,10 @@ class Cluster:
             async for orphans in self.membership.orphans(_MAX_AT_ONCE):
                 self._metrics.orphans = num_left = num_left + len(orphans)
                 for part, leave in self._courtesy.sort(orphans, time.monotonic(), others):
-                    num_left -= await self._take(part, in_own, leave)  # the rest is others', or nobody's yet
+                    taken = await self._take(part, in_own, leave)
+                    self._courtesy.took(taken)
+                    num_left -= len(taken)  # the rest is others', or nobody's yet
+            self._courtesy.end(time.monotonic())
             self._metrics.orphans = num_left
         except WireError:
             self._metrics.sweeps_failed.add()
@@ -216,15 +219,15 @@ class Cluster:
             self._metrics.sweeps_failed.add()
             logger.exception("what others left was not taken over")
 
-    async def _take(self, orphans: Sequence[str], in_own: bool, leave: frozenset[str]) -> int:
-        """Take over the orphans that this node gets; see Membership.adopt. Return their number. Raises WireError."""
+    async def _take(self, orphans: Sequence[str], in_own: bool, leave: frozenset[str]) -> Sequence[str]:
+        """Take over the orphans that this node gets; see Membership.adopt. Return those. Raises WireError."""
         num_lost = self._num_lost
         adopted = [one async for one in self.membership.adopt(orphans, in_own=in_own, leave=leave)]
         if adopted:
             owned = self._since(num_lost)
             taken = await self._service.restart.take_over(adopted, self._model_name, self._count, owned)
             logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
-        return len(adopted)
+        return [one.head.response_id for one in adopted]
 
     def _since(self, num_lost: int) -> Callable[[], bool]:
         """Return a look at whether no lease was lost since then."""
