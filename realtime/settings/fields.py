@@ -143,7 +143,10 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, description="time that a request may wait for such a thread, and then take in it")
     ] = 30
     look_up_seconds: Annotated[
-        float, Meta(gt=0, description="time to find in the stores what a request refers to, and to write the end of an answer")
+        float,
+        Meta(
+            gt=0, description="time to find in the stores what a request refers to, and to write the end of an answer"
+        ),
     ] = 10
     engine_wait_seconds: Annotated[
         float, Meta(ge=0, description="time that an answer waits for the next engine when its own has died")
