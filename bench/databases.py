@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pwd
 import shutil
@@ -35,8 +36,10 @@ def start(
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """Stop a server at once."""
-    process.send_signal(signal.SIGQUIT if "postgres" in str(process.args) else signal.SIGTERM)
-    process.wait()
+    while process.poll() is None:
+        process.send_signal(signal.SIGQUIT if "postgres" in str(process.args) else signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # Redis refuses while it writes its first append-only file
+            process.wait(1)
 
 
 async def ready(backend: Backend) -> None:

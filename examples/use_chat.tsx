@@ -17,11 +17,14 @@ export function Chat({ id }: { id: string }) {
   const connection = useConnectionState(transport.client);
   const { messages, setMessages, sendMessage, regenerate, resumeStream, status, stop } = useChat({ id, transport });
   useEffect(() => {
+    let isCurrent = true; // what comes after the component has gone, or another chat has come, must not be shown
     void transport.loadMessages(id).then((said) => {
+      if (!isCurrent) return;
       setMessages(said);
       setLoaded(true);
       return resumeStream();
     });
+    return () => void (isCurrent = false);
   }, [id]);
   const isBusy = status === "submitted" || status === "streaming";
   return (

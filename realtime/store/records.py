@@ -157,6 +157,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 def _num_item_bytes(items: Sequence[InputItem]) -> int:
     """Return the approximate size of items, without images, which their turn counts."""
+    if not items:
+        return 0
     images = sum(len(part.image_url or "") for _, part in image_parts(items))
     return _ITEM_BYTES * len(items) + len(msgspec.json.encode(items)) - images
 

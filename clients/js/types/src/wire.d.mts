@@ -1276,12 +1276,13 @@ export interface RateLimit {
   reset_seconds: number;
 }
 
-/** The answer of `/ready`: whether a response can be created now, and what the server holds. `structured_output`: false while schemas and grammars can't be compiled. `template`: only if it is unsafe. `node`: only in a cluster. `engines`: only if they are remote, in the order of the settings. */
+/** The answer of `/ready`: whether a response can be created now, and what the server holds. `behind`: sockets are refused, because the server is late with its work. `structured_output`: false while schemas and grammars can't be compiled. `template`: only if it is unsafe. `node`: only in a cluster. `engines`: only if they are remote, in the order of the settings. */
 export interface Readiness {
   ready: boolean;
   engine: string;
   since: number;
   draining: boolean;
+  behind: boolean;
   num_restarts: number;
   engine_running: number;
   engine_waiting: number;
