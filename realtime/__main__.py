@@ -106,7 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     models.set_defaults(run=_models)
     add_keys(commands.add_parser("keys", help="make, list and remove API keys"))
     _add_store(commands.add_parser("store", help="look at, check, copy and shrink the file of the store"))
-    _add_doctor(commands.add_parser("doctor", help="say what is wrong with the machine and the set-up, and what to do"))
+    doctor = commands.add_parser(
+        "doctor",
+        usage="%(prog)s [--url URL] [--idle-seconds X] [--json] [--config FILE] [--print-config] [setting ...]",
+        help="say what is wrong with the machine and the set-up, and what to do",
+    )
+    _add_doctor(doctor)
     commands.add_parser("version", help="print the versions of the server and the engine").set_defaults(run=_version)
     return parser
 
@@ -119,7 +124,7 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_doctor, parser=parser)
     parser.add_argument("--url", help="visit the running server by this public URL as well, through the proxies there")
     parser.add_argument(
-        "--idle-seconds", type=float, default=30.0, metavar="X", help="how long a socket is left alone then [30]"
+        "--idle-seconds", type=float, default=30.0, metavar="X", help="how long the visit leaves a socket silent [30]"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_settings(parser)

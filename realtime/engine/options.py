@@ -25,7 +25,7 @@ class RemoteOptions(msgspec.Struct, frozen=True, kw_only=True):
     engine_key: Annotated[
         NonEmpty | None, Meta(description="their API key, the same for all; no flag", extra={"secret": True})
     ] = None
-    engine_key_file: Annotated[NonEmpty | None, Meta(description="file with that key")] = None
+    engine_key_file: Annotated[NonEmpty | None, Meta(description="file with `engine_key`")] = None
     engine_connect_seconds: Annotated[float, Meta(gt=0, description="time to connect to an engine")] = 5
     engine_check_seconds: Annotated[
         float, Meta(gt=0, description="time between two health checks of an engine, and for the answer to one")

@@ -7,6 +7,7 @@ continues.
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Protocol
 
 from realtime.settings.fields import ResponseSettings
@@ -16,6 +17,9 @@ from realtime.wire.requests import OnDisconnect, ResponseCreate
 from .endings import Cancelled
 
 DISCONNECTED = "client_disconnected"  # the reason when nobody followed a response any more
+#: For which clients that a server has sent away are waited for at least: ten times as long as ours try to come back by
+#: default. A slow one has needed four minutes; one that never comes must not keep an engine busy without end.
+RETURN_SECONDS = 600.0
 
 Wake = Callable[[], None]  # called when a followed log has grown; must not block
 
@@ -31,21 +35,32 @@ CallLater = Callable[[float, Callable[[], None]], Timer]
 """Makes a call after so many seconds; as the event loop's `call_later`."""
 
 
+class Absence(Enum):
+    """The reason why nobody follows a response that has just continued after its process."""
+
+    GONE = "gone"  # the connection was lost, here or with the process
+    SENT_AWAY = "sent_away"  # the process went down in order
+    WANTED = "wanted"  # the last one left on purpose
+
+
 class Audience:
     """The followers of one response. `cancel` ends the response. It is called at most once each time that the last
     follower leaves, and not after `close`.
     """
 
     def __init__(
-        self, policy: OnDisconnect, cancel: Callable[[Cancelled], None], call_later: CallLater, *, expects: bool = False
-    ) -> None:
-        """expects: see `expect`."""
+        self, policy: OnDisconnect, cancel: Callable[[Cancelled], None], call_later: CallLater,
+        absence: Absence | None = None,
+    ) -> None:  # fmt: skip
+        """absence: of a response that continues."""
         self.policy = policy
         self.watchers: set[Wake] = set()
         self._viewers: set[Wake] = set()  # of these, those who only look on
         self.lonely: Timer | None = None  # cancels a response that nobody follows
-        self._expects = expects
-        self._detached = False  # the last one to say anything about it said that it is to go on without a reader
+        self._absence = absence  # until somebody follows
+        self._detached = (
+            absence is Absence.WANTED
+        )  # the last one to say anything about it said that it is to go on without a reader
         self._cancel: Callable[[Cancelled], None] | None = cancel  # None: the response is over
         self._call_later = call_later
 
@@ -64,7 +79,7 @@ class Audience:
         """Add a watcher. From now on its disconnect policy is in force."""
         self.watchers.add(wake)
         self._viewers.discard(wake)
-        self._detached = False
+        self._detached, self._absence = False, None
         self._stop_waiting()
 
     def leave(self, wake: Wake, *, detached: bool) -> None:
@@ -85,12 +100,12 @@ class Audience:
                 pass
 
     def expect(self) -> None:
-        """Begin to wait for followers, if none has come meanwhile: of a response that continues, and was lonely when
-        its process ended, or may have been.
-        """
-        expects, self._expects = self._expects, False
-        if expects and self.policy.policy == "linger" and self.lonely is None and self._cancel is not None:
-            self.lonely = self._call_later(self.policy.seconds or 0.0, self._give_up)
+        """Begin to wait for followers, if none has come since the response has continued."""
+        if self._absence is None or self._detached or self._cancel is None:
+            return
+        if self.policy.policy == "linger" and self.lonely is None:
+            least = RETURN_SECONDS if self._absence is Absence.SENT_AWAY else 0.0
+            self.lonely = self._call_later(max(self.policy.seconds or 0.0, least), self._give_up)
 
     def close(self) -> None:
         """Stop waiting for followers: the response is over."""
@@ -98,9 +113,13 @@ class Audience:
         self._stop_waiting()
 
     @property
-    def is_lonely(self) -> bool:
-        """Return whether the response ends if nobody comes: a wait for followers has begun, or is to begin."""
-        return self._expects or self.lonely is not None
+    def absence(self) -> Absence:
+        """Return why nobody will follow the response when it continues elsewhere, if this process goes down now."""
+        if self._detached:
+            return Absence.WANTED
+        if self._absence is not None:
+            return self._absence
+        return Absence.GONE if self.lonely is not None else Absence.SENT_AWAY
 
     @property
     def _followed(self) -> bool:
@@ -111,7 +130,6 @@ class Audience:
             self._cancel(Cancelled(DISCONNECTED))
 
     def _stop_waiting(self) -> None:
-        self._expects = False
         if self.lonely is not None:
             self.lonely.cancel()
             self.lonely = None

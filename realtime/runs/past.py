@@ -18,6 +18,7 @@ from realtime.wire import codec, events
 from realtime.wire.items import ItemStatus, McpCall, McpListTools, OutputItem
 from realtime.wire.response import CancelReceipt, RateLimit, Response, Usage
 
+from .audience import Absence
 from .broken_off import BrokenOff, shown_in
 from .open_items import ReasoningShown
 from .usage import Tokens
@@ -78,11 +79,11 @@ class Past:
         return GoesOn(attempts=self.attempts - self.has_begun, epoch=self.log.epoch)
 
     @property
-    def is_lonely(self) -> bool:
-        """Return whether it waits for followers, and not for ever. Not if it was followed, or was to go on alone, when
-        its server went down in order: who was sent away then may need long to come back.
-        """
-        return self.unfinished.lonely or not self.unfinished.left
+    def absence(self) -> Absence:
+        """Return why nobody follows it."""
+        if self.unfinished.detached:
+            return Absence.WANTED
+        return Absence.SENT_AWAY if self.unfinished.left and not self.unfinished.lonely else Absence.GONE
 
     @property
     def answered(self) -> list[OutputItem]:

@@ -30,7 +30,7 @@ from realtime.wire.items import InputItem, OutputItem
 from realtime.wire.requests import Place, StopKind
 from realtime.wire.response import RateLimit, Response
 
-from .audience import Audience
+from .audience import Absence, Audience
 from .closing import Closing
 from .cutoff import Cutoff, Written
 from .endings import BROKEN, BROKEN_END, SHUT_DOWN, Cancelled, Ended, Ending, Failed, Interrupted, Outcome, too_long
@@ -83,7 +83,7 @@ class Run:
         self.stopping = StopSignal()
         self.audience = Audience(
             job.on_disconnect, self.cancel, asyncio.get_running_loop().call_later,
-            expects=past is not None and past.is_lonely,
+            past.absence if past is not None else None,
         )  # fmt: skip
         self.watch = serving.observer.response_began(beginning(job, time.time()))
         self._life = Life(self.watch.entered)
@@ -457,8 +457,10 @@ class Run:
 
     async def _end_here(self) -> None:
         """End without a terminal event."""
-        attempts, lonely = self.stages.going_on.attempts, self.audience.is_lonely
-        self._note(GoesOn(attempts=attempts, epoch=self.whole_log.epoch, left=True, lonely=lonely))
+        attempts, absence = self.stages.going_on.attempts, self.audience.absence
+        lonely, detached = absence is Absence.GONE, absence is Absence.WANTED
+        note = GoesOn(attempts=attempts, epoch=self.whole_log.epoch, left=True, lonely=lonely, detached=detached)
+        self._note(note)
         self.whole_log.left = True
         self.audience.close()
         self.audience.notify()

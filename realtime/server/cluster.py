@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
 import time
@@ -160,9 +161,11 @@ class Cluster:
                 await self.membership.join()
             except (CannotJoin, WireError) as error:
                 logger.warning("no new lease yet: %s", error)
-                await asyncio.sleep(_AGAIN_SECONDS)
+            except Exception:  # a bug of ours, or something in the store: it is tried again
+                logger.exception("no new lease yet")
             else:
                 break
+            await asyncio.sleep(_AGAIN_SECONDS)
         logger.info("joined again node=%s epoch=%d", self.me.name, self.membership.epoch)
         self._announce()
 
@@ -180,18 +183,25 @@ class Cluster:
     async def _look_around(self) -> None:
         """Look from time to time which nodes are live, and for orphans."""
         known: frozenset[tuple[str, int]] = frozenset()
-        number = 0
-        while True:
-            self._announce()
-            now = frozenset((peer.node, peer.epoch) for peer in self.membership.peers().values())
-            if known - now or self._look_now.is_set() or number % _SWEEP_EVERY == 0:
-                self._look_now.clear()
-                await self._sweep()
-            await self._share_limits()
-            known, number = now, number + 1
+        for number in itertools.count():
+            try:
+                known = await self._look_once(known, sweeps=number % _SWEEP_EVERY == 0)
+            except Exception:  # a bug of ours: a node that looked no more would live, and take over nothing
+                logger.exception("a look at the others failed")
             with contextlib.suppress(TimeoutError):
                 seconds = LOOK_SECONDS * random.uniform(0.5, 1.5)
                 await asyncio.wait_for(self._look_now.wait(), seconds)
+
+    async def _look_once(self, known: frozenset[tuple[str, int]], *, sweeps: bool) -> frozenset[tuple[str, int]]:
+        """Look which nodes are live, and for orphans if a known one is not, or if this look `sweeps`. Return those."""
+        is_asked = self._look_now.is_set()
+        self._look_now.clear()
+        self._announce()
+        now = frozenset((peer.node, peer.epoch) for peer in self.membership.peers().values())
+        if known - now or is_asked or sweeps:
+            await self._sweep()
+        await self._share_limits()
+        return now
 
     async def _sweep(self) -> None:
         """Take over orphans. A node that can't serve leaves them to those that can, but for those in conversations that
@@ -207,7 +217,10 @@ class Cluster:
             async for orphans in self.membership.orphans(_MAX_AT_ONCE):
                 self._metrics.orphans = num_left = num_left + len(orphans)
                 for part, leave in self._courtesy.sort(orphans, time.monotonic(), others):
-                    num_left -= await self._take(part, in_own, leave)  # the rest is others', or nobody's yet
+                    taken = await self._take(part, in_own, leave)
+                    self._courtesy.took(taken)
+                    num_left -= len(taken)  # the rest is others', or nobody's yet
+            self._courtesy.end(time.monotonic())
             self._metrics.orphans = num_left
         except WireError:
             self._metrics.sweeps_failed.add()
@@ -216,15 +229,15 @@ class Cluster:
             self._metrics.sweeps_failed.add()
             logger.exception("what others left was not taken over")
 
-    async def _take(self, orphans: Sequence[str], in_own: bool, leave: frozenset[str]) -> int:
-        """Take over the orphans that this node gets; see Membership.adopt. Return their number. Raises WireError."""
+    async def _take(self, orphans: Sequence[str], in_own: bool, leave: frozenset[str]) -> Sequence[str]:
+        """Take over the orphans that this node gets; see Membership.adopt. Return those. Raises WireError."""
         num_lost = self._num_lost
         adopted = [one async for one in self.membership.adopt(orphans, in_own=in_own, leave=leave)]
         if adopted:
             owned = self._since(num_lost)
             taken = await self._service.restart.take_over(adopted, self._model_name, self._count, owned)
             logger.info("taken over responses=%d ended=%d", taken.num_going_on, taken.num_ended)
-        return len(adopted)
+        return [one.head.response_id for one in adopted]
 
     def _since(self, num_lost: int) -> Callable[[], bool]:
         """Return a look at whether no lease was lost since then."""

@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,18 +18,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from realtime.observability.exposition import CONTENT_TYPE, Exposition
 
 from .http.transport import StreamProtocol
+from .http.waiting import Waiting
 
-_MAX_CONNECTIONS = 16  # uvicorn answers 503 above it
+_MAX_CONNECTIONS = 16  # with which uvicorn answers 503
 
 
 class MetricsListener:
     """A server on a listening socket, from `start` to `close`."""
 
     def __init__(self, exposition: Exposition, listening: socket.socket) -> None:
+        http_protocol: Any = partial(StreamProtocol, waiting=Waiting(_MAX_CONNECTIONS - 2))
         config = uvicorn.Config(
             metrics_app(exposition),
             loop="none",
-            http=StreamProtocol,
+            http=http_protocol,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ from .families import for_engine
 from .faults import Faults
 from .gateway import Gateway
 from .http.transport import StreamProtocol
+from .http.waiting import Waiting
 from .listening import CannotListen, announcement, listen, reachable
 from .loop_lag import LoopLag
 from .metrics_listener import MetricsListener
@@ -61,8 +63,9 @@ from .websocket_transport import FrameProtocol
 logger = logging.getLogger("realtime.server")
 
 #: For which an idle HTTP connection stays open. Clients and proxies must be the first to close theirs (httpx after 5 s,
-#: nginx after 60), or they may send a request into one that is being closed.
-KEEP_ALIVE_SECONDS = 75
+#: nginx after 60, Go's clients after 90, Caddy after 120), or they may send a request into one that is being closed.
+KEEP_ALIVE_SECONDS = 130
+_WAITING_BESIDE = 200  # connections beside those that max_connections allows: to refuse clients, and to be idle
 
 
 def serve(
@@ -136,12 +139,13 @@ def uvicorn_config(settings: Settings, gateway: Gateway, script: ScriptFile | No
     """Return uvicorn's configuration: our protocols, no access log, no lifespan. `script`: sockets fail as it says."""
     socket_protocol: Any = FrameProtocol if script is None else Faults(script.connections).protocol
     connections = settings.connections
+    http_protocol: Any = partial(StreamProtocol, waiting=Waiting(connections.max_connections + _WAITING_BESIDE))
     return uvicorn.Config(
         build_app(gateway),
         host=settings.server.host,
         port=settings.server.port,
         loop="none",
-        http=StreamProtocol,
+        http=http_protocol,
         ws=socket_protocol,
         ws_max_size=connections.max_message_bytes,
         ws_ping_interval=connections.ping_interval_seconds,

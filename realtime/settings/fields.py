@@ -47,7 +47,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     sealing_keys_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
-        Meta(description="file with such keys, one a line; with neither, the one that is made beside the store"),
+        Meta(description="file with `sealing_keys`, one a line; without any, a key is made and kept beside the store"),
     ] = None
     allowed_origins: Annotated[
         tuple[str, ...],
@@ -143,7 +143,10 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, description="time that a request may wait for such a thread, and then take in it")
     ] = 30
     look_up_seconds: Annotated[
-        float, Meta(gt=0, description="time that the stores have to find what a request refers to, and to write an end")
+        float,
+        Meta(
+            gt=0, description="time to find in the stores what a request refers to, and to write the end of an answer"
+        ),
     ] = 10
     engine_wait_seconds: Annotated[
         float, Meta(ge=0, description="time that an answer waits for the next engine when its own has died")
@@ -272,7 +275,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     cluster_secret_file: Annotated[
-        Annotated[str, Meta(min_length=1)] | None, Meta(description="file with that secret on its only line")
+        Annotated[str, Meta(min_length=1)] | None, Meta(description="file with `cluster_secret` on its only line")
     ] = None
 
     def __post_init__(self) -> None:

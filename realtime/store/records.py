@@ -103,13 +103,15 @@ def digest_of(prompt: Prompt) -> int:
 class GoesOn(msgspec.Struct, frozen=True, kw_only=True):
     """A note that a response continues after its process or its engine has ended. attempts: how often it was begun or
     continued without coming to a planned end, this time included. epoch: of the log from here on. left: it is left to
-    the next process, which is a planned end. lonely: it would have been cancelled there if nobody had come.
+    the next process, which is a planned end. lonely: it would have been cancelled there if nobody had come. detached:
+    its last follower wants it to go on.
     """
 
     attempts: int
     epoch: str
     left: bool = False
     lonely: bool = False
+    detached: bool = False
 
 
 Note = Begun | GoesOn
@@ -177,8 +179,8 @@ class Unfinished(msgspec.Struct, frozen=True):
     """A response that had no terminal event when its process ended: its head, events and generations so far.
 
     `tip`: the number of events; if it was not to be stored, none of them are here. `attempts`: see GoesOn. `epoch`: of
-    the log; `earlier`: those before it, each with the number at which it ended. `left`, `lonely`: see GoesOn.
-    `damaged`: there was more, which can't be read.
+    the log; `earlier`: those before it, each with the number at which it ended. `left`, `lonely`, `detached`: see
+    GoesOn. `damaged`: there was more, which can't be read.
     """
 
     head: Head
@@ -190,6 +192,7 @@ class Unfinished(msgspec.Struct, frozen=True):
     earlier: Mapping[str, int] = {}
     left: bool = False
     lonely: bool = False
+    detached: bool = False
     damaged: bool = False
 
 

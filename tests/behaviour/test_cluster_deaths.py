@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -205,6 +206,35 @@ async def test_a_lease_that_is_lost_at_once_is_asked_for_again_by_one(monkeypatc
         await found.know_each_other()
         async with a.client(native=True) as client:
             assert check(await found.while_stepping(client.create("new")))["id"].startswith("resp_a_")
+
+
+async def test_a_fault_of_ours_ends_no_nodes_part_in_its_cluster(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would live, and take over nothing, or have no lease for ever."""
+    failed = Counter[str]()
+
+    async def fail(what: str) -> None:
+        failed[what] += 1
+        raise KeyError(what)
+
+    async with nodes("a", "b", script=SCRIPT) as found:
+        a, b = found.members
+        monkeypatch.setattr(cluster, "_AGAIN_SECONDS", 0.01)
+        monkeypatch.setattr(b.cluster._shared, "exchange", lambda: fail("look"))
+        await until(lambda: failed["look"] > 1, "looks that fail")
+        with monkeypatch.context() as patch:
+            patch.setattr(b.opened.node, "join", lambda: fail("join"))
+            await b.lose_lease()
+            await until(lambda: failed["join"] > 1, "no new lease")
+        await until(b.cluster.membership.holds, "a new lease")
+        await found.know_each_other()
+        async with a.client(native=True) as client:
+            response_id = await begin(client, **ASKED)
+            await found.settle()
+            await a.kill()
+        assert await found.owner(response_id) is b
+    caplog.clear()
 
 
 async def test_what_can_not_be_taken_over_does_not_keep_the_rest_lying(monkeypatch: pytest.MonkeyPatch) -> None:

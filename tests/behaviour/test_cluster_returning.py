@@ -1,4 +1,4 @@
-"""What a node hands on when it goes down waits for the clients that it has sent away, however long they need."""
+"""An answer that a node hands on when it goes down waits long for the clients that were sent away, but not for ever."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from realtime.engine.scripted import say
+from realtime.runs import audience as audiences
+from realtime.service.principal import LOCAL
 from tests.support.cluster import Member, Nodes, nodes
 from tests.support.server import Client
 from tests.support.steps import begin, resume, take_all, until
@@ -55,13 +57,25 @@ async def test_whoever_a_node_has_sent_away_finds_the_answer_going_on(twice: boo
         assert (final["status"], final["output"][0]["content"][0]["text"]) == ("completed", "".join(WORDS))
 
 
-async def test_what_was_to_go_on_without_a_reader_still_does() -> None:
+async def test_an_answer_whose_clients_never_come_back_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audiences, "RETURN_SECONDS", BRIEF)
+    async with nodes("a", "b", script=say(*WORDS)) as found:
+        async with found.members[0].client(native=True) as client:
+            response_id = await begun(client, BRIEF)
+            heir = await go_down(found, 0, response_id)
+        await until(lambda: response_id not in heir.running, "the end of an answer for nobody")
+        shown = await heir.gateway.service.show(LOCAL, response_id)
+        assert shown.status == "cancelled"
+
+
+async def test_what_was_to_go_on_without_a_reader_still_does(monkeypatch: pytest.MonkeyPatch) -> None:
     async with nodes("a", "b", script=say(*WORDS)) as found:
         async with found.members[0].client(native=True) as client:
             response_id = await begun(client, BRIEF)
             await client.send("response.detach", response_id=response_id)
             run = found.members[0].gateway.service.registry.running[response_id]
             await until(lambda: not run.audience.watchers, "a detach")
+        monkeypatch.setattr(audiences, "RETURN_SECONDS", BRIEF)
         heir = await go_down(found, 0, response_id)
         await asyncio.sleep(20 * BRIEF)  # as above
         assert (await rest_of(found, heir, response_id))["status"] == "completed"
@@ -72,7 +86,7 @@ async def test_whoever_was_away_already_is_waited_for_as_long_as_the_policy_says
         async with found.members[0].client(native=True) as client:
             response_id = await begun(client, LONG)
         run = found.members[0].gateway.service.registry.running[response_id]
-        await until(lambda: run.audience.is_lonely, "a client that is gone")
+        await until(lambda: run.audience.lonely is not None, "a client that is gone")
         heir = await go_down(found, 0, response_id)
         audience = heir.gateway.service.registry.running[response_id].audience
         await until(lambda: audience.lonely is not None, "a wait for its return")

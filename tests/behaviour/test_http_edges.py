@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from realtime.engine.scripted import Fail, say
-from realtime.server import app
+from realtime.server import app, process
 from realtime.server.http import transport as http_transport
 from tests.behaviour.test_hostile import MESSAGES
 from tests.behaviour.test_http_create import post
@@ -20,7 +20,7 @@ from tests.support.http import assert_refused, check_answer, events_of, http, ra
 from tests.support.patience import SECONDS
 from tests.support.raw import RawSocket
 from tests.support.server import changed, running
-from tests.support.steps import finish, make_keys, until
+from tests.support.steps import begin, finish, make_keys, until
 
 PATH = "/v1/responses"
 PAGE = "https://chat.example.com"
@@ -279,4 +279,29 @@ async def test_an_idle_connection_is_closed_by_the_client_first() -> None:
         await until(lambda: protocol.timeout_keep_alive_task is not None, "the end of the answer")
         assert protocol.timeout_keep_alive_task is not None
         left = protocol.timeout_keep_alive_task.when() - asyncio.get_running_loop().time()
-        assert left > 60, "nginx keeps idle connections for 60 s, most clients for less"
+        assert left > 120, "Caddy keeps idle connections for 120 s, others for less"
+
+
+async def test_connections_that_wait_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody needs a key to open them."""
+    asked = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+    monkeypatch.setattr(process, "_WAITING_BESIDE", 3)
+    async with (
+        running(say("a"), changed(max_connections=2), tick_seconds=None) as server,
+        server.client() as client,
+        http(server) as requests,
+        streaming(requests, json={"input": "hi"}),
+    ):
+        await begin(client)
+        idle, silent, slow, *more = [await RawSocket.open(server.port) for _ in range(3)]
+        await idle.send(asked)
+        assert (await idle.response())[0] == 200
+        await slow.send(b"POST /v1/responses HTTP/1.1\r\nhost: x\r\n")
+        for sock in (silent, slow, idle):  # whoever has waited longest; a stream and a socket stay
+            more.append(await RawSocket.open(server.port))
+            assert (await sock.response())[0] == 0
+            await more[-1].send(asked)
+            assert (await more[-1].response())[0] == 200
+        assert server.gateway.service.num_running == 2
+        for sock in (idle, silent, slow, *more):
+            sock.close()

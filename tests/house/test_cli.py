@@ -117,10 +117,12 @@ def test_the_program_calls_itself_as_it_was_called(
     name: str, called: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", [f"/somewhere/{name}"])
-    for arguments in (["--help"], ["serve", "--help"], ["chat", "--help"]):
+    for arguments in (["--help"], ["serve", "--help"], ["doctor", "--help"], ["chat", "--help"]):
         with pytest.raises(SystemExit):
             main(arguments)
-        assert capsys.readouterr().out.startswith(f"usage: {' '.join([called, *arguments[:-1]])} ")
+        usage = capsys.readouterr().out.partition("\n\n")[0]
+        assert usage.startswith(f"usage: {' '.join([called, *arguments[:-1]])} ")
+        assert usage.count("\n") < 5, "a hundred settings are not for the usage"
 
 
 def test_a_bad_value_is_one_line(tmp_path: Path) -> None:

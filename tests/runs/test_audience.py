@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from realtime.runs.audience import DISCONNECTED, Audience, disconnect_policy
+from realtime.runs.audience import DISCONNECTED, RETURN_SECONDS, Absence, Audience, disconnect_policy
 from realtime.runs.endings import Cancelled
 from realtime.settings.fields import ResponseSettings
 from realtime.wire.errors import WireError
@@ -31,11 +31,11 @@ class Timer:
 class Hall:
     """An audience with what it asked for."""
 
-    def __init__(self, policy: OnDisconnect, *, expects: bool = False) -> None:
+    def __init__(self, policy: OnDisconnect, absence: Absence | None = None) -> None:
         self.cancels: list[Cancelled] = []
         self.timers: list[Timer] = []
         self.woken: list[str] = []
-        self.audience = Audience(policy, self.cancels.append, self.call_later, expects=expects)
+        self.audience = Audience(policy, self.cancels.append, self.call_later, absence)
         self.ann, self.bob = lambda: self.woken.append("ann"), lambda: self.woken.append("bob")
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> Timer:
@@ -159,7 +159,7 @@ def test_who_only_looks_on_is_told_and_changes_nothing() -> None:
 
 def test_who_goes_before_an_answer_has_begun_again_is_waited_for_once() -> None:
     """The answer was taken over, and read there, before it was made again; whoever follows it then ends every wait."""
-    hall = Hall(LINGER, expects=True)
+    hall = Hall(LINGER, Absence.GONE)
     hall.audience.follow(hall.ann)
     hall.audience.leave(hall.ann, detached=False)
     hall.audience.expect()
@@ -168,32 +168,43 @@ def test_who_goes_before_an_answer_has_begun_again_is_waited_for_once() -> None:
 
 
 def test_an_answer_that_begins_again_before_those_who_look_on_waits_for_a_follower() -> None:
-    hall = Hall(LINGER, expects=True)
+    hall = Hall(LINGER, Absence.GONE)
     hall.audience.look_on(hall.ann)
-    assert hall.audience.is_lonely
+    assert hall.audience.absence is Absence.GONE
     hall.audience.expect()
     assert hall.waits
-    assert hall.audience.is_lonely
+    assert hall.audience.absence is Absence.GONE
     hall.audience.follow(hall.ann)
     assert not hall.waits
-    assert not hall.audience.is_lonely
+    assert hall.audience.absence is Absence.SENT_AWAY, "if the server goes down now"
 
 
-def test_an_answer_that_expects_nobody_goes_on_until_its_first_follower_has_left() -> None:
-    hall = Hall(LINGER)
+@pytest.mark.parametrize(("own", "waits_for"), [(0.0, RETURN_SECONDS), (3600.0, 3600.0)])
+def test_who_was_sent_away_is_waited_for_longer_and_not_without_end(own: float, waits_for: float) -> None:
+    hall = Hall(OnDisconnect(policy="linger", seconds=own), Absence.SENT_AWAY)
+    hall.audience.expect()
+    (timer,) = hall.timers
+    assert timer.seconds == waits_for
+    assert hall.audience.absence is Absence.SENT_AWAY, "the next server waits as long"
+    timer.fire()
+    assert hall.cancels == [Cancelled(DISCONNECTED)]
+
+
+def test_what_was_to_go_on_without_a_follower_does_so_until_one_has_come_and_gone() -> None:
+    hall = Hall(LINGER, Absence.WANTED)
     hall.audience.expect()
     assert not hall.waits
-    assert not hall.audience.is_lonely
+    assert hall.audience.absence is Absence.WANTED
     hall.audience.follow(hall.ann)
     hall.audience.leave(hall.ann, detached=False)
     assert hall.waits
-    assert hall.audience.is_lonely
+    assert hall.audience.absence is Absence.GONE
 
 
 def test_who_has_detached_before_an_answer_has_begun_again_is_not_waited_for() -> None:
-    hall = Hall(LINGER, expects=True)
+    hall = Hall(LINGER, Absence.GONE)
     hall.audience.follow(hall.ann)
     hall.audience.leave(hall.ann, detached=True)
     hall.audience.expect()
     assert not hall.waits
-    assert not hall.audience.is_lonely
+    assert hall.audience.absence is Absence.WANTED

@@ -14,6 +14,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from .waiting import Waiting
+
 EXTENSION = "realtime.peer"  # the key in the ASGI scope's `extensions`
 HEAD_SECONDS = 30.0  # for a request line with its headers to arrive
 MAX_HEAD_BYTES = 256 * 1024  # of it, about: the parser would take any number, and before it is whole nobody is known
@@ -74,15 +76,27 @@ class Peer:
 
 
 class StreamProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with a Peer in the scope. It also closes what uvicorn leaves open to a hostile client."""
+    """uvicorn's HTTP protocol with a Peer in the scope. It also closes what uvicorn leaves open to a hostile client.
+    `waiting`: the connections of the same server on which nobody is answered.
+    """
 
     _peer: Peer | None = None
     _late: TimerHandle | None = None
     _num_head_bytes = 0  # of a request line and its headers that are not whole yet
 
+    def __init__(self, *arguments: Any, waiting: Waiting, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._waiting = waiting
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._wait_for_head()
+        self._waiting.enter(self)
+        self._waiting.make_room(len(self.connections))
+
+    def abort(self) -> None:
+        """Close the connection now, whatever has not been sent."""
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -104,14 +118,20 @@ class StreamProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._in_time()
+        self._waiting.leave(self)
         super().handle_websocket_upgrade()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._waiting.leave(self)
         self._peer = Peer(self, cycle)
         if cycle.scope["http_version"] == "1.0":
             cycle.waiting_for_100_continue = False  # not of that version: RFC 9110 section 10.1.1
         cycle.scope["extensions"] = {EXTENSION: {"peer": self._peer}}
         super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        self._waiting.enter(self)
+        super().on_response_complete()  # which may begin with the next request
 
     def eof_received(self) -> None:
         """End: the client has closed its side. The transport closes ours, so nothing sent later would arrive."""
@@ -119,6 +139,7 @@ class StreamProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._in_time()
+        self._waiting.leave(self)
         super().connection_lost(exc)
         self._client_is_gone()
 

@@ -135,20 +135,20 @@ class Adoption:
         """Become the owner of orphans, except those in conversations of other live nodes. Return those that this node
         got, in the order of the ids. `in_own`, `leave`: see Membership. Raises Fenced.
         """
-        own = self.lease
-        may_take = _MayTake(in_own, leave)
+        own, may_take = self.lease, _MayTake(in_own, leave)
         by_lease: dict[Lease, list[_Found]] = {}
         for found in await self._open(response_ids):
             by_lease.setdefault(found[2], []).append(found)
         got: dict[str, ReadHead] = {}
-        for lease, orphans in by_lease.items():
-            if lease == own or not await self._backend.bury(lease):
-                continue
-            chunks = await self._chunks(lease, {row.number for _, row, _ in orphans})
-            for orphan in orphans:
-                read = await self._patiently(self._take_one, orphan, chunks.get(orphan[1].number, []), own, may_take)
-                if read is not None:
-                    got[orphan[0]] = read
+        try:
+            for lease, orphans in by_lease.items():
+                await self._adopt_from(lease, orphans, own, may_take, got)
+        except Fenced:
+            raise
+        except Exception as error:  # whatever is wrong with the next one: what this node owns by now has to go on
+            if not got:
+                raise
+            logger.warning("not all orphans were looked at: %s", str(error) or type(error).__name__)
         return [got[one] for one in dict.fromkeys(response_ids) if one in got]
 
     async def conversation(self, conversation_id: str) -> Conversation | None:
@@ -194,6 +194,18 @@ class Adoption:
         )
 
     # -- parts
+
+    async def _adopt_from(
+        self, lease: Lease, orphans: Sequence[_Found], own: Lease, may_take: _MayTake, got: dict[str, ReadHead]
+    ) -> None:
+        """Become the owner of one lease's orphans under this lease, and add each to `got` as soon as it is owned."""
+        if lease == own or not await self._backend.bury(lease):
+            return
+        chunks = await self._chunks(lease, {row.number for _, row, _ in orphans})
+        for orphan in orphans:
+            read = await self._patiently(self._take_one, orphan, chunks.get(orphan[1].number, []), own, may_take)
+            if read is not None:
+                got[orphan[0]] = read
 
     async def _patiently(self, call: Callable[P, Awaitable[T]], *arguments: P.args, **named: P.kwargs) -> T:
         """Repeat a call while the backend is away. Raises Fenced."""

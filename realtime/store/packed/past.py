@@ -31,13 +31,14 @@ class ReadHead(msgspec.Struct, frozen=True):
     earlier: Mapping[str, int]
     left: bool
     lonely: bool
+    detached: bool
     damaged: bool
 
     def unfinished(self) -> Unfinished:
         """Return it in the service's form."""
         return Unfinished(
             self.head, self.events, self.tip, self.generations, self.attempts, self.epoch, self.earlier, self.left,
-            self.lonely, self.damaged,
+            self.lonely, self.detached, self.damaged,
         )  # fmt: skip
 
 
@@ -55,7 +56,7 @@ class PastJournal:
         self._attempts = 1
         self._epoch = head.epoch
         self._earlier: dict[str, int] = {}
-        self._left = self._lonely = False
+        self._left = self._lonely = self._detached = False
         self._is_damaged = False
 
     def take(self, chunk: Chunk) -> None:
@@ -78,7 +79,7 @@ class PastJournal:
             if note.epoch != self._epoch:
                 self._earlier[self._epoch] = chunk.first
             self._attempts, self._epoch = note.attempts, note.epoch
-            self._left, self._lonely = note.left, note.lonely
+            self._left, self._lonely, self._detached = note.left, note.lonely, note.detached
         if given is not None and self._generations:
             self._generations[-1].chunks.append(given)
 
@@ -86,5 +87,5 @@ class PastJournal:
         """Return all of it."""
         return ReadHead(
             self._number, self._head, self._events, self._tip, self._generations, self._attempts, self._epoch,
-            self._earlier, self._left, self._lonely, self._is_damaged,
+            self._earlier, self._left, self._lonely, self._detached, self._is_damaged,
         )  # fmt: skip

@@ -44,6 +44,7 @@ class _GoesOn(msgspec.Struct, array_like=True, tag=1):
     epoch: str
     left: bool
     lonely: bool = False
+    detached: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -80,7 +81,9 @@ def note_in(chunk: Chunk, parent: Turn | None) -> Note | None:
         return None
     kept = _decode_note(chunk.note)
     if isinstance(kept, _GoesOn):
-        return GoesOn(attempts=kept.attempts, epoch=kept.epoch, left=kept.left, lonely=kept.lonely)
+        return GoesOn(
+            attempts=kept.attempts, epoch=kept.epoch, left=kept.left, lonely=kept.lonely, detached=kept.detached
+        )
     prompt = unpack_prompt(kept.prompt, parent) if kept.prompt is not None else None
     if prompt is not None and digest_of(prompt) != kept.digest:
         prompt = None
@@ -97,7 +100,7 @@ def note_in(chunk: Chunk, parent: Turn | None) -> Note | None:
 
 def _packed(note: Note) -> _Begun | _GoesOn:
     if isinstance(note, GoesOn):
-        return _GoesOn(note.attempts, note.epoch, note.left, note.lonely)
+        return _GoesOn(note.attempts, note.epoch, note.left, note.lonely, note.detached)
     prompt = note.prompt
     assert prompt is not None
     packed = pack_prompt(prompt, note.parent) if not prompt.pictures else None

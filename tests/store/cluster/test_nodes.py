@@ -17,7 +17,7 @@ from realtime.engine.base import TokenChunk
 from realtime.settings.fields import StoreSettings
 from realtime.store.base import Claim
 from realtime.store.cluster import journal_rows, keys
-from realtime.store.cluster.backend import Away, Backend, Changes, Lease
+from realtime.store.cluster.backend import Away, Backend, Changes, Lease, Refused
 from realtime.store.cluster.membership import (
     CannotJoin,
     HeldElsewhere,
@@ -554,6 +554,36 @@ def test_what_was_adopted_is_known_even_if_the_store_goes_away_at_that_moment(
     monkeypatch.setattr(backend, "commit", commit_and_go)
     monkeypatch.setattr(backend, "get", get_later)
     assert [one.tip for one in adopt(b, "resp_a_1")] == [2]
+
+
+@pytest.mark.parametrize("error", [Away("it is away for a moment"), Refused("it has no room")])
+def test_what_was_adopted_is_known_even_if_the_next_cannot_be_looked_at(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """As above: nobody else adopts what a live node owns."""
+    a, b, c, backend, fails = *(cluster.node(name) for name in "abc"), cluster.backend, [False]
+    begin(a, "resp_a_1")
+    begin(c, "resp_c_1")
+    a.commits.flush()
+    c.commits.flush()
+    cluster.later(10, b)
+    commit, range_of = backend.commit, backend.range
+
+    async def commit_and_fail(changes: Changes) -> None:
+        await commit(changes)
+        fails[0] = True
+
+    async def range_or_fail(*where: Any, **more: Any) -> Any:
+        if fails[0]:
+            raise error
+        return await range_of(*where, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backend, "commit", commit_and_fail)
+        patch.setattr(backend, "range", range_or_fail)
+        first = adopt(b, "resp_a_1", "resp_c_1")
+    assert [one.head.response_id for one in first] == ["resp_a_1"]
+    assert [one.head.response_id for one in adopt(b)] == ["resp_c_1"]
 
 
 def test_nothing_of_a_batch_is_committed_that_lost_its_lease_half_way(
