@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
 from .child import end_with_parent, leave_terminal
 
 leave_terminal()
 end_with_parent()
+logging.getLogger("torch._library.triton").setLevel(logging.ERROR)  # it warns that there is no Triton, as on CPUs
