@@ -45,13 +45,6 @@ def test_a_planted_bug_is_found(monkeypatch: pytest.MonkeyPatch, bug: Planted) -
     assert failures_of(SCENES[bug.scene])
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("bug", PLANTED.values(), ids=PLANTED)
-def test_a_planted_bug_is_found_by_chance(monkeypatch: pytest.MonkeyPatch, bug: Planted) -> None:
-    bug.plant(monkeypatch)
-    assert any(failures(seed, bug.kinds) for seed in range(300))
-
-
 def test_what_is_played_for_a_time_ends_with_what_failed() -> None:
     said: list[str] = []
     clock = itertools.count()

@@ -28,7 +28,6 @@ from realtime.store.records import Unfinished
 from realtime.store.restored_log import RestoredLog
 from tests.support.memory_backend import MemoryBackend
 
-from .faults import KINDS
 from .replicated import ReplicatedBackend
 
 
@@ -190,32 +189,27 @@ def _begun_unwritten(patch: pytest.MonkeyPatch) -> None:
 
 
 class Planted(NamedTuple):
-    """A bug: how it is planted, the scene that finds it, and what goes wrong in random schedules that do as well."""
+    """A bug: how it is planted, and the scene that finds it."""
 
     plant: Callable[[pytest.MonkeyPatch], None]
     scene: str
-    kinds: tuple[str, ...] = KINDS
 
 
 PLANTED = {
     "adoption from the living": Planted(_adopted_alive, "cut at another"),
     "a claim that is looked up twice": Planted(_claim_looked_up_twice, "the same request at two nodes"),
-    "what was adopted and has not come yet": Planted(
-        _adopted_and_not_there, "asked again while taken over", ("kill", "stop")
-    ),
-    "what is not committed is shown": Planted(
-        _given_up_and_shown, "ends without its store", ("from the store", "store away")
-    ),
+    "what was adopted and has not come yet": Planted(_adopted_and_not_there, "asked again while taken over"),
+    "what is not committed is shown": Planted(_given_up_and_shown, "ends without its store"),
     "a batch that waits for ever": Planted(_never_flushed_again, "ends without its store, at once"),
-    "a cut that its home does not know of": Planted(_cut_elsewhere_only, "cut at another", ("between nodes",)),
-    "no fence in the store": Planted(_unfenced, "wakes when taken over", ("suspend",)),
-    "a commit that follows on nothing": Planted(_follows_on_nothing, "taken over and forgotten", ("fail over",)),
-    "another sample in the same epoch": Planted(_another_sample_in_the_epoch, "dies ahead of its store", ("isolate",)),
-    "a node that goes on without its lease": Planted(_goes_on_without_lease, "speaks without its store", ("isolate",)),
+    "a cut that its home does not know of": Planted(_cut_elsewhere_only, "cut at another"),
+    "no fence in the store": Planted(_unfenced, "wakes when taken over"),
+    "a commit that follows on nothing": Planted(_follows_on_nothing, "taken over and forgotten"),
+    "another sample in the same epoch": Planted(_another_sample_in_the_epoch, "dies ahead of its store"),
+    "a node that goes on without its lease": Planted(_goes_on_without_lease, "speaks without its store"),
     "a start that nobody writes down": Planted(_begun_unwritten, "begun without a lease"),
-    "a claim of the dead that is kept": Planted(_claim_of_the_dead, "dies of its claim", ("claim",)),
-    "an adoption that counts no attempt": Planted(_no_attempt_counted, "every node of it dies", ("chase",)),
-    "a receipt before its commit": Planted(_receipt_before_commit, "cancelled twice and dies", ("ambush",)),
-    "an end before its commit": Planted(_end_before_commit, "cancelled twice and dies, at once", ("ambush",)),
-    "a record of another home that is kept": Planted(_record_kept_elsewhere, "shown elsewhere and cut", ("kill",)),
+    "a claim of the dead that is kept": Planted(_claim_of_the_dead, "dies of its claim"),
+    "an adoption that counts no attempt": Planted(_no_attempt_counted, "every node of it dies"),
+    "a receipt before its commit": Planted(_receipt_before_commit, "cancelled twice and dies"),
+    "an end before its commit": Planted(_end_before_commit, "cancelled twice and dies, at once"),
+    "a record of another home that is kept": Planted(_record_kept_elsewhere, "shown elsewhere and cut"),
 }
