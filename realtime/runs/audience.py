@@ -58,9 +58,8 @@ class Audience:
         self._viewers: set[Wake] = set()  # of these, those who only look on
         self.lonely: Timer | None = None  # cancels a response that nobody follows
         self._absence = absence  # until somebody follows
-        self._detached = (
-            absence is Absence.WANTED
-        )  # the last one to say anything about it said that it is to go on without a reader
+        # The last one to say anything about it said that it is to go on without a reader.
+        self._detached = absence is Absence.WANTED
         self._cancel: Callable[[Cancelled], None] | None = cancel  # None: the response is over
         self._call_later = call_later
 
